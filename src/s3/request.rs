@@ -1,0 +1,321 @@
+//! One request to S3: bounded, ended by the deadline, its failure classified once.
+//!
+//! Retries are the SDK's. What the SDK does not tell is whether an attempt that failed was sent
+//! and never answered, even when a later attempt succeeds; [`Unanswered`] notices it.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use tokio::time::{Instant, timeout_at};
+
+use crate::change::ObjectKey;
+use crate::error::{Failure, Kind};
+use crate::reconcile::Written;
+use crate::site::Bucket;
+
+/// The deadline came before the answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer in its share of the time before the deadline")]
+pub(crate) struct DeadlineReached;
+
+/// The deadline came before the request was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("not started, the invocation's deadline is too near")]
+pub(crate) struct NotStarted;
+
+/// There is nothing to sign with.
+#[derive(Debug, thiserror::Error)]
+#[error("could not load credentials for the site: {0}")]
+struct NoCredentials(&'static str);
+
+/// What S3 answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{status} {code}{colon}{message}{hint}{request}", colon = if message.is_empty() { "" } else { ": " })]
+struct Answer {
+    status: u16,
+    code: String,
+    message: String,
+    hint: String,
+    request: String,
+}
+
+/// Sends one request about `bucket`, or about `key` in it.
+pub(crate) async fn send<T, E>(
+    bucket: &Bucket,
+    key: Option<&ObjectKey>,
+    operation: &'static str,
+    deadline: Instant,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, Failure>
+where
+    E: ProvideErrorMetadata + RequestId + Error + Debug + Send + Sync + 'static,
+{
+    let fail = |kind, cause: Box<dyn Error + Send + Sync>| {
+        Failure::new(kind, operation, bucket.place(key), cause)
+    };
+    if Instant::now() >= deadline {
+        return Err(fail(Kind::Retryable, NotStarted.into()));
+    }
+    let bounded = async {
+        let _permit = bucket.site.requests.acquire().await.expect("never closed");
+        request.await
+    };
+    match timeout_at(deadline, bounded).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => {
+            let kind = classify(&error);
+            Err(fail(kind, cause(operation, error)))
+        }
+        Err(_) => Err(fail(Kind::NoAnswer, DeadlineReached.into())),
+    }
+}
+
+/// Sends one write of `key`; `request` must carry the given interceptor on its attempts.
+pub(crate) async fn write<T, E, F>(
+    bucket: &Bucket,
+    key: &ObjectKey,
+    operation: &'static str,
+    deadline: Instant,
+    request: impl FnOnce(Unanswered) -> F,
+) -> Written
+where
+    E: ProvideErrorMetadata + RequestId + Error + Debug + Send + Sync + 'static,
+    F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+{
+    let unanswered = Unanswered::default();
+    let request = request(unanswered.clone());
+    let result = send(bucket, Some(key), operation, deadline, request).await;
+    Written {
+        result: result.map(drop),
+        ambiguous: unanswered.0.load(Ordering::Relaxed),
+    }
+}
+
+fn status_of<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error
+        .raw_response()
+        .map(|response| response.status().as_u16())
+}
+
+/// Decides once what a failed request means.
+fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Kind {
+    if let SdkError::ConstructionFailure(_) = error {
+        return Kind::Permanent;
+    }
+    match error.code() {
+        Some("NoSuchBucket") => return Kind::NoSuchBucket,
+        Some("InvalidStorageClass") => return Kind::NoSuchStorageClass,
+        Some(
+            "PreconditionFailed"
+            | "ConditionalRequestConflict"
+            | "OperationAborted"
+            | "NoSuchKey"
+            | "NoSuchUpload",
+        ) => return Kind::Raced,
+        Some(
+            "SlowDown"
+            | "RequestTimeout"
+            | "RequestTimeTooSkewed"
+            | "ExpiredToken"
+            | "TokenRefreshRequired"
+            | "BadDigest"
+            | "IncompleteBody"
+            | "XAmzContentChecksumMismatch",
+        ) => return Kind::Retryable,
+        _ => {}
+    }
+    match status_of(error) {
+        // HEAD has no body to say more: this is how an expired token looks there.
+        Some(400) if error.code().is_none() => Kind::Retryable,
+        // A delete marker that came between HEAD and the tags.
+        Some(405) => Kind::Raced,
+        Some(501) => Kind::Permanent,
+        Some(307) => Kind::Retryable,
+        Some(409 | 412) => Kind::Raced,
+        Some(408 | 425 | 429) => Kind::Retryable,
+        Some(status) if (300..500).contains(&status) => Kind::Permanent,
+        _ => Kind::Retryable,
+    }
+}
+
+/// What stands behind "failed": S3's own words, or the chain of what kept us from hearing them.
+fn cause<E>(
+    operation: &'static str,
+    error: SdkError<E, HttpResponse>,
+) -> Box<dyn Error + Send + Sync>
+where
+    E: ProvideErrorMetadata + RequestId + Error + Debug + Send + Sync + 'static,
+{
+    let SdkError::ServiceError(context) = &error else {
+        return without_credentials(error);
+    };
+    let status = context.raw().status().as_u16();
+    let (service, headers) = (context.err(), context.raw().headers());
+    let code = service.code().unwrap_or(match status {
+        301 => "PermanentRedirect",
+        403 => "Forbidden",
+        404 => "Not Found",
+        _ => "without an error code",
+    });
+    let request = service.request_id().map(|id| format!(" (request id {id})"));
+    Box::new(Answer {
+        status,
+        code: code.to_owned(),
+        message: service
+            .message()
+            .unwrap_or_default()
+            .trim_end_matches('.')
+            .to_owned(),
+        hint: hint(operation, status, code, headers.get("x-amz-bucket-region")),
+        request: request.unwrap_or_default(),
+    })
+}
+
+/// What kept us from hearing an answer. What a provider of credentials says may hold secrets
+/// (`credential_process` writes what it likes), so of that only its kind is told.
+fn without_credentials<E>(error: SdkError<E, HttpResponse>) -> Box<dyn Error + Send + Sync>
+where
+    E: Error + Debug + Send + Sync + 'static,
+{
+    let mut source: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(cause) = source {
+        if let Some(credentials) = cause.downcast_ref::<CredentialsError>() {
+            return Box::new(NoCredentials(match credentials {
+                CredentialsError::CredentialsNotLoaded(_) => "there are none",
+                CredentialsError::ProviderTimedOut(_) => "their provider timed out",
+                CredentialsError::InvalidConfiguration(_) => "their configuration is invalid",
+                _ => "their provider failed",
+            }));
+        }
+        source = cause.source();
+    }
+    Box::new(error)
+}
+
+/// What to do about it, where S3's answer does not say.
+fn hint(operation: &str, status: u16, code: &str, region: Option<&str>) -> String {
+    match (status, code) {
+        (301, _) => match region {
+            Some(region) => format!("; the bucket is in {region}, correct the region in the tag"),
+            None => "; the bucket is in another region, correct the region in the tag".to_owned(),
+        },
+        (403, "InvalidObjectState") => "; the object is archived, restore it first".to_owned(),
+        (403, "AccessDenied" | "Forbidden") => format!("; it needs {}", permissions(operation)),
+        _ => String::new(),
+    }
+}
+
+/// The permissions an operation needs:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
+fn permissions(operation: &str) -> &'static str {
+    match operation {
+        "HeadObject" | "GetObject" => {
+            "s3:GetObject on the objects and s3:ListBucket on the bucket \
+             (without it S3 answers 403 for a key that is absent)"
+        }
+        "CopyObject" => {
+            "s3:GetObject and s3:GetObjectTagging on the master, \
+             s3:PutObject and s3:PutObjectTagging on the target"
+        }
+        "PutObject" => "s3:PutObject and s3:PutObjectTagging",
+        "DeleteObject" => "s3:DeleteObject",
+        "GetObjectTagging" => "s3:GetObjectTagging",
+        "PutObjectTagging" => "s3:PutObjectTagging",
+        "DeleteObjectTagging" => "s3:DeleteObjectTagging",
+        "GetBucketTagging" => "s3:GetBucketTagging on the bucket",
+        _ => "s3:ListBucket on the bucket",
+    }
+}
+
+/// Notices attempts that were sent and never answered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unanswered(Arc<AtomicBool>);
+
+impl Intercept for Unanswered {
+    fn name(&self) -> &'static str {
+        "Unanswered"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), aws_sdk_s3::error::BoxError> {
+        let Some(Err(error)) = context.output_or_error() else {
+            return Ok(());
+        };
+        let unanswered = match context.response() {
+            Some(response) => {
+                !error.is_operation_error()
+                    || not_from_s3(response.status().as_u16(), response.body().bytes())
+            }
+            None if error.is_timeout_error() => true,
+            None => error.as_connector_error().is_some_and(was_sent),
+        };
+        if unanswered {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the answer comes from something in between, which cannot know what S3 did.
+fn not_from_s3(status: u16, body: Option<&[u8]>) -> bool {
+    let has_error_body = || {
+        body.is_some_and(|body| {
+            body.windows(b"<Error".len())
+                .any(|window| window == b"<Error")
+        })
+    };
+    match status {
+        502 | 504 => true,
+        500.. => !has_error_body(),
+        _ => false,
+    }
+}
+
+/// A connection that was never made carried nothing.
+fn was_sent(error: &ConnectorError) -> bool {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if let Some(client) = cause.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return !client.is_connect();
+        }
+        source = cause.source();
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::s3_internal_error(500, Some("<?xml?><Error><Code>InternalError</Code></Error>"), false)]
+    #[case::slow_down(503, Some("<Error><Code>SlowDown</Code></Error>"), false)]
+    #[case::proxy_unavailable(503, Some("<html>Service Unavailable</html>"), true)]
+    #[case::empty(500, Some(""), true)]
+    #[case::bad_gateway_whatever_it_says(502, Some("<Error/>"), true)]
+    #[case::gateway_timeout(504, None, true)]
+    #[case::refusal(403, Some(""), false)]
+    fn an_answer_that_is_not_s3s_own_is_no_answer(
+        #[case] status: u16,
+        #[case] body: Option<&str>,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(not_from_s3(status, body.map(str::as_bytes)), expected);
+    }
+}
