@@ -1,0 +1,275 @@
+//! One invocation: parse, reconcile each distinct key, answer as the invoker understands it.
+//!
+//! Nothing is swallowed: whatever fails is in the answer, and whatever is in the answer comes again.
+
+mod answer;
+mod work;
+
+pub use answer::{Answer, BatchOperationsAnswer, InvocationFailed, TaskResult};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::config::Config;
+use crate::envelope;
+use crate::error::{Failure, Kind};
+use crate::reconcile::{Outcome, Report, reconcile};
+use crate::routes::{Route, Routes};
+use crate::s3::TagCounts;
+use crate::site::{Bucket, SharedConfigError, Sites};
+use crate::store::Key;
+use crate::telemetry;
+use crate::transfer::Memory;
+use work::{Changed, Work};
+
+/// The event names a bucket that this function does not serve.
+#[derive(Debug, thiserror::Error)]
+#[error("S3_REPLICATOR_MASTERS does not name this bucket; add it, or remove its notification")]
+struct NotServed;
+
+/// What one process knows from invocation to invocation.
+#[derive(Debug)]
+pub struct Replicator {
+    config: Config,
+    sites: Sites,
+    routes: Routes,
+    tag_counts: TagCounts,
+    memory: Memory,
+}
+
+impl Replicator {
+    /// Reads the AWS shared configuration; sends no request.
+    pub async fn new(
+        config: Config,
+        http_client: SharedHttpClient,
+    ) -> Result<Self, SharedConfigError> {
+        let requests_per_site = config.concurrency.saturating_mul(2);
+        let sites = Sites::load(http_client, requests_per_site).await?;
+        Ok(Self::with_sites(config, sites))
+    }
+
+    /// Takes its sites as they are; reads nothing.
+    pub fn with_sites(config: Config, sites: Sites) -> Self {
+        Self {
+            sites,
+            routes: Routes::new(config.tag_ttl),
+            tag_counts: TagCounts::default(),
+            memory: Memory::new(config.memory, config.multipart_threshold),
+            config,
+        }
+    }
+
+    /// Handles one payload. What is unfinished a margin before `deadline` has failed.
+    pub async fn handle(
+        &self,
+        payload: &str,
+        request_id: &str,
+        deadline: Instant,
+    ) -> Result<Answer, InvocationFailed> {
+        let deadline = deadline - margin(deadline.saturating_duration_since(Instant::now()));
+        let invocation = envelope::parse(payload).map_err(|malformed| {
+            let failed = InvocationFailed::malformed(&malformed);
+            error!(request_id, error = %failed, "event refused");
+            failed
+        })?;
+        for delivery in &invocation.deliveries {
+            for event in &delivery.ignored {
+                debug!(request_id, event, "acknowledged, nothing to do");
+            }
+            for malformed in &delivery.malformed {
+                let error = crate::error::chain(malformed);
+                error!(request_id, delivery = delivery.id, error, "event refused");
+            }
+        }
+
+        let work = Work::of(&invocation, self.sites.home());
+        let mut failures: Vec<Vec<Failure>> = vec![Vec::new(); work.keys.len()];
+        let context = Context {
+            request_id,
+            deadline,
+        };
+        let mut replicated = stream::iter(work.keys.iter().enumerate())
+            .map(async |(index, changed)| (index, self.replicate(&work, changed, context).await))
+            .buffer_unordered(self.config.concurrency);
+        while let Some((index, failed)) = replicated.next().await {
+            failures[index] = failed;
+        }
+        if Instant::now() >= deadline {
+            // Requests that were given up hang up before the answer lets the event come again.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        answer::answer(&invocation, &work, &failures)
+    }
+
+    /// Makes one key equal at all targets of its master; returns what failed.
+    async fn replicate(
+        &self,
+        work: &Work<'_>,
+        changed: &Changed<'_>,
+        context: Context<'_>,
+    ) -> Vec<Failure> {
+        let started = Instant::now();
+        let route = match self.route(changed, context).await {
+            Ok(route) => route,
+            Err(failure) => {
+                log_failures(changed, std::slice::from_ref(&failure), context);
+                return vec![failure];
+            }
+        };
+        log_failures(changed, &route.problems, context);
+        if !route.configured {
+            warn!(
+                request_id = context.request_id,
+                bucket = changed.bucket,
+                key = changed.key.as_str(),
+                "nothing replicated, the bucket has no tag ReplicatedTargetBuckets"
+            );
+            telemetry::count("UnconfiguredEvents", changed.bucket);
+        }
+        let report = self
+            .reconcile(work, changed, &route, context.deadline)
+            .await;
+        log_report(changed, &route, &report, context, started);
+        let failed = report.outcomes.into_iter().filter_map(Result::err);
+        route.problems.iter().cloned().chain(failed).collect()
+    }
+
+    async fn route(
+        &self,
+        changed: &Changed<'_>,
+        context: Context<'_>,
+    ) -> Result<Arc<Route>, Failure> {
+        if !self.config.masters.allows(changed.bucket) {
+            let place = changed.place();
+            return Err(Failure::new(
+                Kind::Permanent,
+                "serving the event",
+                place,
+                NotServed,
+            ));
+        }
+        self.routes
+            .get(&self.sites, changed.site, changed.bucket, context.deadline)
+            .await
+    }
+
+    async fn reconcile(
+        &self,
+        work: &Work<'_>,
+        changed: &Changed<'_>,
+        route: &Route,
+        deadline: Instant,
+    ) -> Report {
+        let key = Key {
+            key: changed.key,
+            master: &route.master,
+            targets: &route.targets,
+            tag_counts: &self.tag_counts,
+            memory: &self.memory,
+            master_exists: work.master_exists(changed),
+            silent: &work.silent,
+            deadline,
+        };
+        if route.targets.is_empty() {
+            return Report::default();
+        }
+        let deletes = route.deletes.unwrap_or(self.config.deletes);
+        reconcile(&key, route.targets.len(), deletes).await
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Context<'a> {
+    request_id: &'a str,
+    deadline: Instant,
+}
+
+/// Time kept back to answer: the lesser of one second and a fifth of what is left.
+fn margin(left: Duration) -> Duration {
+    Duration::from_secs(1).min(left / 5)
+}
+
+/// One line an outcome.
+fn log_report(
+    changed: &Changed<'_>,
+    route: &Route,
+    report: &Report,
+    context: Context<'_>,
+    started: Instant,
+) {
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    for (target, outcome) in route.targets.iter().zip(&report.outcomes) {
+        match outcome {
+            Ok(outcome) => {
+                if *outcome == Outcome::Unproven {
+                    telemetry::count("Unproven", changed.bucket);
+                }
+                log_outcome(
+                    changed,
+                    target,
+                    *outcome,
+                    report.rounds,
+                    context,
+                    elapsed_ms,
+                );
+            }
+            Err(failure) => error!(
+                request_id = context.request_id,
+                bucket = changed.bucket,
+                key = changed.key.as_str(),
+                target = target.name,
+                site = target.site.name,
+                outcome = "failed",
+                retryable = failure.kind.is_retryable(),
+                error = failure.chain(),
+                event = changed.event(),
+                rounds = report.rounds,
+                elapsed_ms,
+                "outcome"
+            ),
+        }
+    }
+}
+
+fn log_outcome(
+    changed: &Changed<'_>,
+    target: &Bucket,
+    outcome: Outcome,
+    rounds: u32,
+    context: Context<'_>,
+    elapsed_ms: u64,
+) {
+    info!(
+        request_id = context.request_id,
+        bucket = changed.bucket,
+        key = changed.key.as_str(),
+        target = target.name,
+        site = target.site.name,
+        outcome = outcome.as_str(),
+        event = changed.event(),
+        rounds,
+        elapsed_ms,
+        "outcome"
+    );
+}
+
+/// What failed before any target was reached.
+fn log_failures(changed: &Changed<'_>, failures: &[Failure], context: Context<'_>) {
+    for failure in failures {
+        error!(
+            request_id = context.request_id,
+            bucket = changed.bucket,
+            key = changed.key.as_str(),
+            outcome = "failed",
+            retryable = failure.kind.is_retryable(),
+            error = failure.chain(),
+            event = changed.event(),
+            "outcome"
+        );
+    }
+}
