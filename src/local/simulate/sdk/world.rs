@@ -1,0 +1,285 @@
+//! Stores, clients and the function of one plan.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_runtime::invocation_id::DefaultInvocationIdGenerator;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
+use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials as SdkCredentials, Region};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Tag, Tagging,
+    VersioningConfiguration,
+};
+use aws_types::sdk_config::TimeSource;
+use tokio::time::Instant;
+
+use super::wire::{Shared, Wire};
+use crate::config::Config;
+use crate::handler::Replicator;
+use crate::local::http::{SharedService, in_process_client};
+use crate::local::s3::{Clock, Credentials, EmbeddedS3, Options};
+use crate::local::simulate::plan::{Plan, State, What};
+use crate::local::simulate::trace::Trace;
+use crate::site::{SitePart, Sites};
+use crate::targets::TARGETS_TAG;
+
+/// The time at which every world begins.
+const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+const REGIONS: [&str; 3] = ["us-east-1", "ap-southeast-1", "eu-central-1"];
+const KEYS: (&str, &str) = ("simulation", "simulation-secret");
+
+/// Everything that goes on in one plan.
+pub(super) struct World {
+    pub(super) shared: Arc<Shared>,
+    pub(super) replicator: Replicator,
+    /// A user's clients, one for each bucket.
+    clients: Vec<Client>,
+}
+
+/// Virtual time as the SDK asks for it.
+#[derive(Debug)]
+struct VirtualTime(Instant);
+
+impl VirtualTime {
+    fn at(started: Instant) -> SystemTime {
+        SystemTime::UNIX_EPOCH + EPOCH + started.elapsed()
+    }
+}
+
+impl TimeSource for VirtualTime {
+    fn now(&self) -> SystemTime {
+        Self::at(self.0)
+    }
+}
+
+pub(super) fn name(bucket: u8) -> String {
+    if bucket == 0 {
+        "master".to_owned()
+    } else {
+        format!("replica-{bucket}")
+    }
+}
+
+pub(super) fn region(bucket: u8) -> &'static str {
+    REGIONS[usize::from(bucket) % REGIONS.len()]
+}
+
+impl World {
+    pub(super) async fn new(plan: &Plan, trace: Trace) -> Self {
+        fastrand::seed(plan.seed);
+        let started = Instant::now();
+        let shared = Arc::new(Shared {
+            plan: plan.clone(),
+            started,
+            trace: trace.into(),
+        });
+        let store = || -> SharedService {
+            Arc::new(EmbeddedS3::new(Options {
+                credentials: vec![Credentials {
+                    access_key: KEYS.0.to_owned(),
+                    secret_key: KEYS.1.to_owned(),
+                }],
+                notifications: None,
+                clock: Clock::new(move || VirtualTime::at(started)),
+            }))
+        };
+        let main = store();
+        let separate = if plan.shape.streams {
+            store()
+        } else {
+            Arc::clone(&main)
+        };
+        let buckets = 0..plan.shape.targets + 1;
+        let is_separate = |bucket: u8| plan.shape.streams && bucket == plan.shape.targets;
+        let parts = buckets.clone().map(|bucket| {
+            let inner = if is_separate(bucket) {
+                &separate
+            } else {
+                &main
+            };
+            let wire = Arc::new(Wire {
+                shared: Arc::clone(&shared),
+                inner: Arc::clone(inner),
+            });
+            SitePart {
+                name: region(bucket).to_owned(),
+                endpoint: if is_separate(bucket) {
+                    "http://separate"
+                } else {
+                    "http://main"
+                }
+                .to_owned(),
+                client: client(wire, started, plan.seed),
+            }
+        });
+        let config = Config::from_lookup(|_| None).expect("nothing is set to nothing wrong");
+        let replicator = Replicator::with_sites(config, Sites::from_parts(parts, 32));
+        let clients = buckets.map(|bucket| {
+            let store = if is_separate(bucket) {
+                &separate
+            } else {
+                &main
+            };
+            let config = client(Arc::clone(store), started, plan.seed)
+                .endpoint_url("http://main")
+                .force_path_style(true)
+                .region(Region::from_static(region(bucket)));
+            Client::from_conf(config.build())
+        });
+        let world = Self {
+            clients: clients.collect(),
+            shared,
+            replicator,
+        };
+        world.create_buckets(plan).await;
+        world
+    }
+
+    pub(super) fn client(&self, bucket: u8) -> &Client {
+        &self.clients[usize::from(bucket)]
+    }
+
+    async fn create_buckets(&self, plan: &Plan) {
+        for bucket in 0..plan.shape.targets + 1 {
+            let client = self.client(bucket);
+            let place = (bucket > 0).then(|| {
+                let place = BucketLocationConstraint::from(region(bucket));
+                CreateBucketConfiguration::builder()
+                    .location_constraint(place)
+                    .build()
+            });
+            let created = client.create_bucket().bucket(name(bucket));
+            let created = created.set_create_bucket_configuration(place).send().await;
+            created.expect("the embedded store makes buckets");
+            let versioned = if bucket == 0 {
+                plan.shape.versioned_master
+            } else {
+                plan.shape.versioned_targets
+            };
+            if versioned {
+                let enabled =
+                    VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled);
+                let request = client.put_bucket_versioning().bucket(name(bucket));
+                let done = request
+                    .versioning_configuration(enabled.build())
+                    .send()
+                    .await;
+                done.expect("the embedded store knows versions");
+            }
+        }
+        let targets: Vec<String> = plan
+            .targets(0)
+            .map(|target| format!("{}@{}", name(target), region(target)))
+            .collect();
+        let tagging = tagging(TARGETS_TAG, &targets.join(" "));
+        let request = self.client(0).put_bucket_tagging().bucket(name(0));
+        request
+            .tagging(tagging)
+            .send()
+            .await
+            .expect("the embedded store keeps tags");
+    }
+
+    /// A user's operation on the master; the version it made.
+    pub(super) async fn operate(
+        &self,
+        key: u8,
+        what: What,
+        made: &[(u16, String)],
+    ) -> Option<String> {
+        let (client, bucket, key) = (self.client(0), name(0), format!("k{key}"));
+        match what {
+            What::Put(State {
+                content,
+                metadata,
+                header,
+                tags,
+            }) => {
+                let mut request = client
+                    .put_object()
+                    .bucket(bucket)
+                    .key(key)
+                    .body(ByteStream::from(format!("content {content}").into_bytes()));
+                if metadata > 0 {
+                    request = request.metadata("k", metadata.to_string());
+                }
+                if header > 0 {
+                    request = request.cache_control(format!("max-age={header}"));
+                }
+                if tags > 0 {
+                    request = request.tagging(format!("k={tags}"));
+                }
+                request
+                    .send()
+                    .await
+                    .expect("users meet no faults")
+                    .version_id
+            }
+            What::Tag(0) => {
+                // Nothing to tag is no mistake.
+                let _ = client
+                    .delete_object_tagging()
+                    .bucket(bucket)
+                    .key(key)
+                    .send()
+                    .await;
+                None
+            }
+            What::Tag(tags) => {
+                let tagging = tagging("k", &tags.to_string());
+                let _ = client
+                    .put_object_tagging()
+                    .bucket(bucket)
+                    .key(key)
+                    .tagging(tagging)
+                    .send()
+                    .await;
+                None
+            }
+            What::Delete => {
+                let deleted = client.delete_object().bucket(bucket).key(key).send().await;
+                deleted.expect("users meet no faults").version_id
+            }
+            What::DeleteVersion(of) => {
+                let (_, version) = made.iter().find(|(id, _)| *id == of)?;
+                let request = client.delete_object().bucket(bucket).key(key);
+                let deleted = request.version_id(version).send().await;
+                deleted.expect("users meet no faults");
+                None
+            }
+        }
+    }
+}
+
+fn tagging(key: &str, value: &str) -> Tagging {
+    let tag = Tag::builder()
+        .key(key)
+        .value(value)
+        .build()
+        .expect("both are set");
+    Tagging::builder()
+        .tag_set(tag)
+        .build()
+        .expect("the set is set")
+}
+
+/// What a client is made of, with everything that would differ from run to run.
+fn client(service: SharedService, started: Instant, seed: u64) -> Builder {
+    let (access_key, secret_key) = KEYS;
+    let retries = RetryPartition::custom("simulation").token_bucket(TokenBucket::default());
+    Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(in_process_client(service))
+        .credentials_provider(SdkCredentials::new(
+            access_key,
+            secret_key,
+            None,
+            None,
+            "simulation",
+        ))
+        .invocation_id_generator(DefaultInvocationIdGenerator::with_seed(seed))
+        .retry_partition(retries.build())
+        .time_source(VirtualTime(started))
+}

@@ -1,0 +1,21 @@
+//! The simulation: many schedules of the real code in virtual time.
+//!
+//! A plain `cargo test` runs some thousand schedules of each configuration and looks for the
+//! mutants that are found soon. `just simulate` runs millions, and all mutants.
+
+mod command;
+mod configurations;
+mod determinism;
+mod mutants;
+mod sdk;
+mod shrinking;
+
+/// Whether to run as many schedules as an optimised build can.
+fn is_full() -> bool {
+    std::env::var("S3_REPLICATOR_SIMULATION").is_ok_and(|value| value == "full")
+}
+
+/// Threads to run schedules on.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
