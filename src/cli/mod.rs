@@ -1,0 +1,144 @@
+//! The command line: one file a subcommand.
+//!
+//! Exit code 0: all is well. 1: a difference, a failed expectation, an operation that failed.
+//! 2: wrong usage or input. 130: interrupted.
+
+mod demo;
+mod dev;
+mod program;
+mod replay;
+mod simulate;
+mod spectator;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::chain;
+
+/// Keeps any number of S3 buckets equal to one master bucket.
+#[derive(Debug, Parser)]
+#[command(
+    name = "s3-replicator",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = EXAMPLES
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  s3-replicator demo
+  s3-replicator dev --master artifacts@us-east-1 --target copy@eu-central-1
+  s3-replicator replay fixtures/recordings/*.jsonl";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the tour: objects appear in two regions and vanish again
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Demo),
+    /// Keeps a local world up and replicates what any S3 client writes to it
+    #[command(after_help = dev::EXAMPLES)]
+    Dev(dev::Dev),
+    /// Replays recordings and judges their expectations
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::Replay),
+    /// Runs the real reconcile under many schedules in virtual time, and finds those that diverge
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(simulate::Simulate),
+    /// Runs the Lambda function in this process, as bootstrap does
+    #[command(hide = true)]
+    Function,
+}
+
+/// Where the world's stores are.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Store {
+    /// The S3 in this program
+    Embedded,
+}
+
+/// What every command that starts the function takes.
+#[derive(Debug, Args)]
+struct FunctionArguments {
+    /// The function to run: a bootstrap, or the package that holds one [default: the bootstrap
+    /// beside this program, or this program itself]
+    #[arg(long, value_name = "PATH")]
+    function: Option<std::path::PathBuf>,
+    /// Where the buckets are
+    #[arg(long, value_enum, default_value = "embedded", value_name = "STORE")]
+    store: Store,
+}
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    /// Exit code 2.
+    #[error("{0}")]
+    Input(String),
+    /// Exit code 1.
+    #[error(transparent)]
+    World(#[from] crate::local::world::WorldError),
+}
+
+/// How a command ended.
+enum Ended {
+    Well,
+    WithDifferences,
+    Interrupted,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Command::Function = arguments.command {
+        return crate::function::run();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the operating system gives a process its event queue");
+    let ended = runtime.block_on(async {
+        match arguments.command {
+            Command::Demo(demo) => demo.run().await,
+            Command::Dev(dev) => dev.run().await,
+            Command::Replay(replay) => replay.run().await,
+            Command::Simulate(simulate) => simulate.run(),
+            Command::Function => unreachable!("handled above"),
+        }
+    });
+    match ended {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::WithDifferences) => ExitCode::from(1),
+        Ok(Ended::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            anstream::eprintln!("error: {}", chain(&error));
+            ExitCode::from(match error {
+                CommandError::Input(_) => 2,
+                CommandError::World(_) => 1,
+            })
+        }
+    }
+}
+
+/// Listens for Ctrl-C, SIGTERM and SIGHUP from now on; resolves once one has come.
+fn told_to_end() -> impl Future<Output = ()> {
+    let listen = |kind| signal(kind).expect("signals can be listened to");
+    let (mut interrupt, mut terminate) = (
+        listen(SignalKind::interrupt()),
+        listen(SignalKind::terminate()),
+    );
+    let mut hangup = listen(SignalKind::hangup());
+    async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
