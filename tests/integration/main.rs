@@ -1,0 +1,10 @@
+//! Tests of the whole, through its public ways in.
+
+mod cli;
+mod embedded_s3;
+mod function;
+mod local_lambda;
+mod recordings;
+mod replication;
+mod requests;
+mod support;
