@@ -1,0 +1,25 @@
+# What developers do. `just` alone lists it.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Shows the tour
+demo:
+    cargo run -- demo
+
+# Runs every test that needs no Docker
+test:
+    cargo test
+
+# Runs exactly what continuous integration runs
+ci:
+    bash .ci/run
+
+# Simulates ten million schedules in virtual time, and every mutant, from fixed seeds
+simulate:
+    S3_REPLICATOR_SIMULATION=full cargo test --profile simulation --test simulation -- --nocapture --test-threads 1
+
+# Simulates fresh schedules for so many seconds
+soak seconds="600":
+    cargo run --profile simulation -- simulate --soak {{ seconds }}
