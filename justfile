@@ -23,3 +23,14 @@ simulate:
 # Simulates fresh schedules for so many seconds
 soak seconds="600":
     cargo run --profile simulation -- simulate --soak {{ seconds }}
+
+# MinIO and LocalStack in containers, with a tagged master and its targets.
+[no-exit-message]
+[positional-arguments]
+up store='all':
+    @docker/stores.sh up "$1"
+
+# Removes what `up` started, with all that was stored.
+[no-exit-message]
+down:
+    @docker/stores.sh down
