@@ -38,14 +38,25 @@ fail() {
     exit 1
 }
 
-# Runs a command silently; its output is shown only if it fails.
+# Runs a command silently; its output is shown only if it fails. In the
+# background, so that a signal does not have to wait for its end.
+current=
 run() {
     local log
     log=$(mktemp "$work/log.XXXXXX")
-    "$@" >"$log" 2>&1 </dev/null 9>&- || {
+    "$@" >"$log" 2>&1 </dev/null 9>&- &
+    current=$!
+    wait "$current" || {
         tail -n 30 "$log" >&2
         fail "\`$*\` failed, see above"
     }
+    current=
+}
+
+kill_tree() {
+    local child
+    for child in $(pgrep -P "$1"); do kill_tree "$child"; done
+    kill "$1" 2>/dev/null || true
 }
 
 # The daemon that was started here, and no other process that has its number now.
@@ -149,7 +160,7 @@ ensure_compose() {
         local options=(-q -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
             -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
         run apt-get "${options[@]}" update
-        (cd "$apt/deb" && run apt-get "${options[@]}" download docker-compose)
+        run env -C "$apt/deb" apt-get "${options[@]}" download docker-compose
         run dpkg-deb -x "$apt"/deb/*.deb "$apt/root"
         keep "$apt/root/usr/libexec/docker/cli-plugins/docker-compose" "$cache/docker-compose"
     fi
@@ -221,12 +232,9 @@ start() {
     mkdir -p "$cache/users"
     touch "$cache/users/$PPID"
     ensure_uv
-    # The longest, so beside all else; in a process group of its own, to end it
-    # with all that it started.
-    set -m
+    # The longest, so beside all else.
     ensure_minio_binary &
     builder=$!
-    set +m
     ensure_docker
     ensure_compose
     ensure_weed
@@ -257,6 +265,10 @@ stop() {
         say "the Docker daemon stays, it is still used by process ${others//$'\n'/, }"
         return
     fi
+    if [[ $(docker ps -q 2>/dev/null) ]]; then
+        say "the Docker daemon stays, containers are running"
+        return
+    fi
     say "stopping the Docker daemon, process $pid"
     kill "$pid"
     for _ in {1..60}; do
@@ -277,9 +289,11 @@ rm -rf "$cache"/tmp.*
 work=$(mktemp -d "$cache/tmp.XXXXXX")
 builder=
 clean_up() {
-    if [[ $builder ]]; then
-        kill -- "-$builder" 2>/dev/null && wait "$builder" || true
-    fi
+    local pid
+    for pid in $builder $current; do
+        kill_tree "$pid"
+        wait "$pid" 2>/dev/null || true
+    done
     rm -rf "$work"
 }
 trap clean_up EXIT
