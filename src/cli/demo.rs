@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::replay::{built_in, run};
+use super::replay::{built_in, clean_up, run};
 use super::spectator::{Form, line};
 use super::{CommandError, Ended, FunctionArguments, told_to_end};
 
@@ -41,16 +41,21 @@ impl Demo {
             }
             line(format_args!(""));
         }
-        let (replayed, world) = tokio::select! {
-            ended = run(&tour, &function.program, form) => ended?,
-            () = told_to_end() => return Ok(Ended::Interrupted),
+        let store = self.function.store.open().await?;
+        let touring = async {
+            let (replayed, world) = run(&tour, &function.program, &store, form).await?;
+            world.stop().await;
+            Ok(match replayed.failed {
+                0 => Ended::Well,
+                _ => Ended::WithDifferences,
+            })
         };
-        world.stop().await;
-        Ok(if replayed.failed == 0 {
-            Ended::Well
-        } else {
-            Ended::WithDifferences
-        })
+        let ended = tokio::select! {
+            ended = touring => ended,
+            () = told_to_end() => Ok(Ended::Interrupted),
+        };
+        clean_up(&store).await;
+        ended
     }
 }
 

@@ -90,6 +90,8 @@ impl Dev {
             program: function.program.clone(),
             listen: self.listen,
             keys: self.keys(),
+            store: self.function.store.open().await?,
+            temporary: false,
         };
         let mut world = World::start(options, move |_, outcome| match outcome {
             Some(outcome) if is_json => json(outcome),

@@ -9,6 +9,7 @@ mod program;
 mod replay;
 mod simulate;
 mod spectator;
+mod store;
 
 use std::process::ExitCode;
 
@@ -56,13 +57,6 @@ enum Command {
     Function,
 }
 
-/// Where the world's stores are.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Store {
-    /// The S3 in this program
-    Embedded,
-}
-
 /// What every command that starts the function takes.
 #[derive(Debug, Args)]
 struct FunctionArguments {
@@ -70,9 +64,10 @@ struct FunctionArguments {
     /// beside this program, or this program itself]
     #[arg(long, value_name = "PATH")]
     function: Option<std::path::PathBuf>,
-    /// Where the buckets are
-    #[arg(long, value_enum, default_value = "embedded", value_name = "STORE")]
-    store: Store,
+    /// Where the buckets are: embedded (the S3 in this program), minio, localstack, or the
+    /// http://HOST:PORT of any other S3, whose credentials are taken from the AWS variables
+    #[arg(long, default_value = "embedded", value_name = "STORE")]
+    store: store::StoreName,
 }
 
 /// Why a command ended early.
@@ -84,6 +79,9 @@ enum CommandError {
     /// Exit code 1.
     #[error(transparent)]
     World(#[from] crate::local::world::WorldError),
+    /// Exit code 1.
+    #[error(transparent)]
+    Store(#[from] crate::local::world::StoreError),
 }
 
 /// How a command ended.
@@ -120,7 +118,7 @@ pub fn main() -> ExitCode {
             anstream::eprintln!("error: {}", chain(&error));
             ExitCode::from(match error {
                 CommandError::Input(_) => 2,
-                CommandError::World(_) => 1,
+                CommandError::World(_) | CommandError::Store(_) => 1,
             })
         }
     }

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tokio::sync::mpsc;
 
-use super::spectator::{Form, line, watch};
+use super::spectator::{Form, line, show_skipped, watch};
 use super::{CommandError, Ended, FunctionArguments, told_to_end};
 use crate::error::chain;
 use crate::local::lambda::Program;
 use crate::local::recording::Recording;
-use crate::local::world::{Keys, Replayed, World, WorldError, WorldOptions, replay};
+use crate::local::world::{Keys, Replayed, Store, World, WorldError, WorldOptions, replay};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   s3-replicator replay fixtures/recordings/late-delete.jsonl
   s3-replicator replay fixtures/recordings/*.jsonl --json
+  s3-replicator replay fixtures/recordings/*.jsonl --store minio
   s3-replicator replay bug.jsonl --keep            # look around afterwards
   s3-replicator replay bug.jsonl --function target/lambda/s3-replicator.zip";
 
@@ -49,23 +50,35 @@ impl Replay {
             (false, true) => Form::Verbose,
             (false, false) => Form::Lines,
         };
+        let store = self.function.store.open().await?;
+        let ended = tokio::select! {
+            ended = self.all(&recordings, &function.program, &store, form) => ended,
+            () = told_to_end() => Ok(Ended::Interrupted),
+        };
+        clean_up(&store).await;
+        ended
+    }
+
+    async fn all(
+        &self,
+        recordings: &[Recording],
+        program: &Program,
+        store: &Store,
+        form: Form,
+    ) -> Result<Ended, CommandError> {
         let mut all_well = true;
-        let count = recordings.len();
-        for (number, recording) in (1..).zip(&recordings) {
-            let run = run(recording, &function.program, form);
-            let (replayed, world) = tokio::select! {
-                ended = run => ended?,
-                () = told_to_end() => return Ok(Ended::Interrupted),
-            };
+        for (number, recording) in (1..).zip(recordings) {
+            if let Store::Remote(store) = store {
+                let reasons = store.lacks(recording).await;
+                if !reasons.is_empty() {
+                    show_skipped(&recording.header.name, reasons, form);
+                    continue;
+                }
+            }
+            let (replayed, world) = run(recording, program, store, form).await?;
             all_well &= replayed.failed == 0;
-            if self.keep && number == count {
-                line(format_args!(
-                    "the store is at http://{}, access key {}, secret key {}; Ctrl-C ends it",
-                    world.address(),
-                    Keys::default().access_key,
-                    Keys::default().secret_key,
-                ));
-                told_to_end().await;
+            if self.keep && number == recordings.len() {
+                keep(&world, store).await;
             }
             world.stop().await;
         }
@@ -97,31 +110,50 @@ impl Replay {
     }
 }
 
+/// Keeps a world up until Ctrl-C.
+async fn keep(world: &World, store: &Store) {
+    let Keys {
+        access_key,
+        secret_key,
+    } = match store {
+        Store::Embedded => Keys::default(),
+        Store::Remote(store) => {
+            let keys = &store.place().credentials;
+            Keys {
+                access_key: keys.access_key_id().to_owned(),
+                secret_key: keys.secret_access_key().to_owned(),
+            }
+        }
+    };
+    line(format_args!(
+        "the store is at http://{}, access key {access_key}, secret key {secret_key}; Ctrl-C ends it",
+        world.address(),
+    ));
+    told_to_end().await;
+}
+
+/// Removes what an interrupted or failed run has left in a store, and says what it could not.
+pub(super) async fn clean_up(store: &Store) {
+    if let Store::Remote(store) = store {
+        for bucket in store.remove_buckets().await {
+            anstream::eprintln!("warning: bucket {bucket} could not be removed");
+        }
+    }
+}
+
 /// Replays one recording and shows it.
 pub(super) async fn run(
     recording: &Recording,
     program: &Program,
+    store: &Store,
     form: Form,
 ) -> Result<(Replayed, World), WorldError> {
     let (spectator, happenings) = mpsc::unbounded_channel();
     let watching = tokio::spawn(watch(happenings, form));
-    let (replayed, world) = replay(recording, options(recording, program), spectator).await?;
+    let options = WorldOptions::of(recording, program.clone(), store.clone());
+    let (replayed, world) = replay(recording, options, spectator).await?;
     let _ = watching.await;
     Ok((replayed, world))
-}
-
-fn options(recording: &Recording, program: &Program) -> WorldOptions {
-    WorldOptions {
-        header: recording.header.clone(),
-        notifying: recording
-            .notifying()
-            .into_iter()
-            .map(ToOwned::to_owned)
-            .collect(),
-        program: program.clone(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        keys: Keys::default(),
-    }
 }
 
 /// A recording that is part of this program.

@@ -51,6 +51,18 @@ pub(super) async fn watch(mut happenings: UnboundedReceiver<Happening>, form: Fo
     }
 }
 
+/// Says that a recording is not replayed, and why.
+pub(super) fn show_skipped(name: &str, reasons: Vec<String>, form: Form) {
+    let skipped = Happening::Skipped {
+        name: name.to_owned(),
+        reasons,
+    };
+    match form {
+        Form::Json => json(&skipped),
+        Form::Lines | Form::Verbose => show(&skipped, false),
+    }
+}
+
 fn show(happening: &Happening, verbose: bool) {
     match happening {
         Happening::Step {
@@ -84,6 +96,12 @@ fn show(happening: &Happening, verbose: bool) {
         Happening::Log { line: text } if verbose => line(format_args!("{DIM}{text}{DIM:#}")),
         Happening::Log { .. } => {}
         Happening::End(replayed) => show_end(replayed),
+        Happening::Skipped { name, reasons } => line(format_args!(
+            "{}skipped{:#} {name}: {}",
+            color(AnsiColor::Yellow),
+            Style::new(),
+            reasons.join("; ")
+        )),
     }
 }
 

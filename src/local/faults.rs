@@ -17,6 +17,7 @@ mod remote;
 pub(in crate::local) use answer::{error as error_answer, error_in_200 as error_in_200_answer};
 pub use fault::{Effect, Fault, Scope, When};
 pub use journal::{Ending, Entry};
+pub(in crate::local) use layer::instance_of;
 pub use layer::{FaultLayer, Faults, KillHook};
 pub use operation::{Named, S3Operation, operation_of};
 pub use remote::{InvalidEndpoint, RemoteService};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rstest::rstest;
 use s3_replicator::local::recording::Recording;
-use s3_replicator::local::world::{Happening, Keys, WorldOptions, replay};
+use s3_replicator::local::world::{Happening, Store, WorldOptions, replay};
 use tokio::sync::mpsc;
 
 use crate::support::bootstrap;
@@ -13,17 +13,7 @@ use crate::support::bootstrap;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_comes_out_as_expected(#[files("fixtures/recordings/**/*.jsonl")] file: PathBuf) {
     let recording = Recording::load(&file).unwrap();
-    let options = WorldOptions {
-        header: recording.header.clone(),
-        notifying: recording
-            .notifying()
-            .into_iter()
-            .map(ToOwned::to_owned)
-            .collect(),
-        program: bootstrap(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        keys: Keys::default(),
-    };
+    let options = WorldOptions::of(&recording, bootstrap(), Store::Embedded);
     let (spectator, mut happenings) = mpsc::unbounded_channel();
     let (replayed, world) = replay(&recording, options, spectator).await.unwrap();
     world.stop().await;

@@ -270,7 +270,7 @@ async fn read_to_end(request: Request) {
 }
 
 /// The instance a request came from, by the application id that the SDK sends.
-fn instance_of(headers: &HeaderMap) -> Option<String> {
+pub(in crate::local) fn instance_of(headers: &HeaderMap) -> Option<String> {
     let agents = ["user-agent", "x-amz-user-agent"]
         .into_iter()
         .flat_map(|name| headers.get_all(name));

@@ -47,16 +47,24 @@ pub(super) struct Event<'a> {
     pub(super) serial: u64,
 }
 
-/// The kinds of events that the store's operations cause.
+/// The kinds of events that a store's operations cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// An object was put.
     Put,
+    /// An object was posted by a form.
     Post,
+    /// An object was copied to here.
     Copy,
+    /// A multipart upload was completed.
     CompleteMultipartUpload,
+    /// An object or a version is gone.
     Delete,
+    /// A delete marker was laid over an object.
     DeleteMarkerCreated,
+    /// An object's tags were put.
     TagsPut,
+    /// An object's tags were removed.
     TagsDelete,
 }
 

@@ -31,6 +31,7 @@ mod checksum;
 mod claim;
 mod conditions;
 mod content;
+mod emitter;
 mod errors;
 mod etag;
 mod event_shapes;
@@ -63,6 +64,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::api::Api;
+pub use self::emitter::{Emitter, EventKind, Written};
 use self::expires::ExpiresDetour;
 use self::names::BucketNames;
 pub use self::notify::{Destination, Notification};

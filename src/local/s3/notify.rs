@@ -52,6 +52,18 @@ pub(super) struct Rule {
 }
 
 impl Rule {
+    /// Everything that can change an object.
+    pub(super) fn of_everything(destination: Destination) -> Self {
+        let events = ["ObjectCreated:*", "ObjectRemoved:*", "ObjectTagging:*"];
+        Self {
+            id: "s3-replicator".to_owned(),
+            destination,
+            events: events.map(str::to_owned).to_vec(),
+            prefix: String::new(),
+            suffix: String::new(),
+        }
+    }
+
     /// Whether it is for an event such as `ObjectCreated:Put` of `key`.
     pub(super) fn matches(&self, event: &str, key: &str) -> bool {
         self.destination != Destination::EventBridge

@@ -7,12 +7,16 @@
 //! The function reaches every store through [`Faults`]; set-up, operations and expectations go the
 //! same way but are never disturbed, since they are not the function's.
 
+mod capabilities;
 mod check;
+mod names;
 pub(in crate::local) mod object;
 mod operation;
 mod outcome;
+mod remote;
 mod replay;
 mod stores;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -20,6 +24,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::outcome::OutcomeLine;
+pub use self::remote::{RemotePlace, RemoteStore, StoreError};
 pub use self::replay::{Happening, Replayed, replay};
 pub use self::stores::Keys;
 
@@ -30,7 +35,7 @@ use super::lambda::{
     BatchLimits, Function, FunctionOptions, LambdaOptions, LocalLambda, LogLine, MappingOptions,
     Place, Program, Quiesced, Source, wrap,
 };
-use super::recording::Header;
+use super::recording::{Header, Recording};
 use super::s3::Notification;
 
 /// What a world is made of.
@@ -44,8 +49,39 @@ pub struct WorldOptions {
     pub program: Program,
     /// Where the main store listens; port 0 for any.
     pub listen: SocketAddr,
-    /// Who the user is, towards every store.
+    /// Who the user is, towards every store of this program.
     pub keys: Keys,
+    /// Where the buckets are, except those of separate sites.
+    pub store: Store,
+    /// Whether the buckets are made for this world and removed with it. Others may be there
+    /// already, and stay.
+    pub temporary: bool,
+}
+
+/// Where buckets are.
+#[derive(Debug, Clone, Default)]
+pub enum Store {
+    /// In this program.
+    #[default]
+    Embedded,
+    /// At a real endpoint.
+    Remote(Arc<RemoteStore>),
+}
+
+impl WorldOptions {
+    /// The world that a recording describes.
+    pub fn of(recording: &Recording, program: Program, store: Store) -> Self {
+        let notifying = recording.notifying().into_iter();
+        Self {
+            header: recording.header.clone(),
+            notifying: notifying.map(ToOwned::to_owned).collect(),
+            program,
+            listen: ([127, 0, 0, 1], 0).into(),
+            keys: Keys::default(),
+            store,
+            temporary: true,
+        }
+    }
 }
 
 /// The world could not be made, or something in it that must work did not.

@@ -9,9 +9,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout};
 
 use super::check::{Responses, check};
+use super::names::Names;
 use super::operation::{Versions, perform};
 use super::outcome::OutcomeLine;
-use super::{World, WorldError, WorldOptions};
+use super::remote::RemoteStore;
+use super::{Store, World, WorldError, WorldOptions};
 use crate::error::chain;
 use crate::local::lambda::Route;
 use crate::local::recording::{Action, Operation, Payload, Recording, Step};
@@ -54,6 +56,13 @@ pub enum Happening {
     },
     /// All steps are done; what comes after is of the world's end.
     End(Replayed),
+    /// The store cannot express the recording, so that it is not replayed.
+    Skipped {
+        /// The recording's name.
+        name: String,
+        /// What the store lacks.
+        reasons: Vec<String>,
+    },
 }
 
 /// How a replay ended.
@@ -100,6 +109,22 @@ pub async fn replay(
     spectator: UnboundedSender<Happening>,
 ) -> Result<(Replayed, World), WorldError> {
     let started = Instant::now();
+    let original = recording;
+    let names = match &options.store {
+        Store::Embedded => Names::default(),
+        Store::Remote(_) => Names::unique(&recording.header, &RemoteStore::unique()),
+    };
+    let recording = &names.recording(recording);
+    let options = WorldOptions {
+        header: names.header(&options.header),
+        notifying: options
+            .notifying
+            .iter()
+            .map(|name| names.real(name))
+            .collect(),
+        ..options
+    };
+    let shown = names.clone();
     let deliveries: Arc<Mutex<Deliveries>> = Arc::default();
     let told = Arc::clone(&deliveries);
     let listener = spectator.clone();
@@ -107,10 +132,21 @@ pub async fn replay(
         let happening = match outcome {
             Some(outcome) => Happening::Outcome {
                 steps: lock(&told).steps_of(outcome),
-                outcome: outcome.clone(),
+                outcome: OutcomeLine {
+                    bucket: shown.shown(&outcome.bucket).into_owned(),
+                    target: outcome
+                        .target
+                        .as_ref()
+                        .map(|it| shown.shown(it).into_owned()),
+                    error: outcome
+                        .error
+                        .as_ref()
+                        .map(|it| shown.shown(it).into_owned()),
+                    ..outcome.clone()
+                },
             },
             None => Happening::Log {
-                line: line.line.clone(),
+                line: shown.shown(&line.line).into_owned(),
             },
         };
         // A spectator that has left sees nothing more.
@@ -127,7 +163,7 @@ pub async fn replay(
         responses: Responses::new(),
     };
     let mut failed = 0;
-    for step in &recording.steps {
+    for (step, original) in recording.steps.iter().zip(&original.steps) {
         let begun = Instant::now();
         let done = run.step(step).await;
         // What comes after a step that could not be done has nothing to stand on.
@@ -137,9 +173,14 @@ pub async fn replay(
         let _ = spectator.send(Happening::Step {
             line: step.line,
             id: step.id.clone(),
-            what: step.action.to_string(),
+            what: original.action.to_string(),
             elapsed_ms: milliseconds(begun.elapsed()),
-            differences,
+            differences: differences.map(|found| {
+                let found = found.iter();
+                found
+                    .map(|difference| names.shown(difference).into_owned())
+                    .collect()
+            }),
         });
         if is_last {
             break;

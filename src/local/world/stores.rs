@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials as SdkCredentials, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Event,
     LambdaFunctionConfiguration, NotificationConfiguration, QueueConfiguration, Tag, Tagging,
@@ -17,12 +18,14 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{WorldError, WorldOptions};
+use super::remote::RemoteStore;
+use super::watch::Watch;
+use super::{Store, WorldError, WorldOptions};
 use crate::local::faults::Faults;
-use crate::local::http::{Server, serve};
+use crate::local::http::{Server, SharedService, serve};
 use crate::local::lambda::Source;
 use crate::local::recording::{Bucket, Header};
-use crate::local::s3::{Credentials, EmbeddedS3, Notification, Options};
+use crate::local::s3::{Credentials, Destination, EmbeddedS3, Emitter, Notification, Options};
 
 /// What the function signs its requests with, so that its writes can be told from the user's.
 const FUNCTION: (&str, &str) = ("FUNCTION", "function-secret");
@@ -56,6 +59,11 @@ pub(super) fn site_of(header: &Header) -> BTreeMap<String, String> {
 /// The running services.
 pub(super) struct Stores {
     main: Server,
+    /// The store behind `main`, where it is not in this program, and what it emits.
+    remote: Option<(Arc<RemoteStore>, Arc<Emitter>)>,
+    /// Whether the buckets end with the world.
+    temporary: bool,
+    notifications: UnboundedSender<Notification>,
     /// By site.
     separate: BTreeMap<String, Server>,
     clients: BTreeMap<String, Client>,
@@ -74,36 +82,61 @@ impl Stores {
     ) -> Result<Self, WorldError> {
         let header = &options.header;
         let sites = separate_sites(header);
-        let start = async |address: SocketAddr| {
-            let pair = |access_key: &str, secret_key: &str| Credentials {
-                access_key: access_key.to_owned(),
-                secret_key: secret_key.to_owned(),
-            };
-            let service = EmbeddedS3::new(Options {
+        let pair = |access_key: &str, secret_key: &str| Credentials {
+            access_key: access_key.to_owned(),
+            secret_key: secret_key.to_owned(),
+        };
+        let embedded = || -> SharedService {
+            Arc::new(EmbeddedS3::new(Options {
                 credentials: vec![
                     pair(&options.keys.access_key, &options.keys.secret_key),
                     pair(FUNCTION.0, FUNCTION.1),
                 ],
                 notifications: Some(notifications.clone()),
                 ..Options::default()
-            });
+            }))
+        };
+        let start = async |address: SocketAddr, service: SharedService| {
             let listener = TcpListener::bind(address)
                 .await
                 .map_err(|source| WorldError::Listen { address, source })?;
-            Ok(serve(listener, Arc::new(faults.around(Arc::new(service)))).await)
+            Ok::<_, WorldError>(serve(listener, Arc::new(faults.around(service))).await)
         };
-        let main = start(options.listen).await?;
+        let remote = match &options.store {
+            Store::Embedded => None,
+            Store::Remote(store) => Some((Arc::clone(store), Arc::new(emitter(options)))),
+        };
+        let service = match &remote {
+            None => embedded(),
+            Some((store, emitter)) => Arc::new(Watch {
+                inner: Arc::new(store.service()),
+                emitter: Arc::clone(emitter),
+                notifications: notifications.clone(),
+                lookup: store.client(&header.master.region),
+                user: options.keys.access_key.clone(),
+                function: FUNCTION.0.to_owned(),
+            }),
+        };
+        let main = start(options.listen, service).await?;
         let mut separate = BTreeMap::new();
         for site in sites {
-            separate.insert(site, start((Ipv4Addr::LOCALHOST, 0).into()).await?);
+            let server = start((Ipv4Addr::LOCALHOST, 0).into(), embedded()).await?;
+            separate.insert(site, server);
         }
         let folder = write_configuration(&separate).map_err(WorldError::Configuration)?;
         let http_client = aws_smithy_http_client::Builder::new().build_http();
         let clients = header
             .buckets()
             .map(|bucket| {
-                let address = separate.get(&bucket.region).unwrap_or(&main).address();
-                let client = client(&http_client, address, &bucket.region, &options.keys);
+                let client = match (separate.get(&bucket.region), &remote) {
+                    (None, Some((store, _))) => {
+                        store.client_at(&format!("http://{}", main.address()), &bucket.region)
+                    }
+                    (server, _) => {
+                        let address = server.unwrap_or(&main).address();
+                        client(&http_client, address, &bucket.region, &options.keys)
+                    }
+                };
                 (bucket.name.clone(), client)
             })
             .collect();
@@ -113,6 +146,9 @@ impl Stores {
         let region = header.master.region.clone();
         Ok(Self {
             main,
+            remote,
+            temporary: options.temporary,
+            notifications,
             separate,
             clients,
             missing,
@@ -129,7 +165,7 @@ impl Stores {
     /// What the function finds in its environment.
     pub(super) fn environment(&self) -> BTreeMap<String, String> {
         let path = |name| self.folder.path().join(name).display().to_string();
-        [
+        let mut environment = BTreeMap::from([
             ("AWS_ACCESS_KEY_ID", FUNCTION.0.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", FUNCTION.1.to_owned()),
             ("AWS_REGION", self.region.clone()),
@@ -139,9 +175,19 @@ impl Stores {
             ),
             ("AWS_CONFIG_FILE", path("config")),
             ("AWS_SHARED_CREDENTIALS_FILE", path("credentials")),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        ]);
+        if let Some((store, _)) = &self.remote {
+            let keys = &store.place().credentials;
+            environment.insert("AWS_ACCESS_KEY_ID", keys.access_key_id().to_owned());
+            environment.insert("AWS_SECRET_ACCESS_KEY", keys.secret_access_key().to_owned());
+            if let Some(token) = keys.session_token() {
+                environment.insert("AWS_SESSION_TOKEN", token.to_owned());
+            }
+        }
+        environment
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     /// A client for the user, towards the store that has this bucket.
@@ -171,7 +217,9 @@ impl Stores {
         let targets = header.targets.iter().filter(|target| target.create);
         for bucket in std::iter::once(&header.master).chain(targets.map(|target| &target.bucket)) {
             self.create_bucket(bucket).await?;
-            if options.notifying.contains(&bucket.name) {
+            // What stands before a store that notifies nobody needs no configuration.
+            let is_ours = self.remote.is_none() || self.separate.contains_key(&bucket.region);
+            if is_ours && options.notifying.contains(&bucket.name) {
                 let configuration = notifications(header.source, function_arn);
                 self.client(&bucket.name)
                     .put_bucket_notification_configuration()
@@ -182,11 +230,23 @@ impl Stores {
                     .map_err(|error| failed("PutBucketNotificationConfiguration", bucket, error))?;
             }
         }
+        for event in self
+            .remote
+            .iter()
+            .flat_map(|(_, emitter)| emitter.test_events())
+        {
+            // Nobody listens any more: the world is being taken down.
+            let _ = self.notifications.send(event);
+        }
         Ok(())
     }
 
     async fn create_bucket(&self, bucket: &Bucket) -> Result<(), WorldError> {
         let client = self.client(&bucket.name);
+        let is_remote = !self.separate.contains_key(&bucket.region);
+        if let Some((store, _)) = self.remote.as_ref().filter(|_| is_remote && self.temporary) {
+            store.note(&bucket.name, &bucket.region);
+        }
         let mut create = client.create_bucket().bucket(&bucket.name);
         if bucket.region != "us-east-1" {
             let location = BucketLocationConstraint::from(bucket.region.as_str());
@@ -196,10 +256,11 @@ impl Stores {
                     .build(),
             );
         }
-        create
-            .send()
-            .await
-            .map_err(|error| failed("CreateBucket", bucket, error))?;
+        match create.send().await {
+            Ok(_) => {}
+            Err(error) if !self.temporary && is_ours_already(&error) => {}
+            Err(error) => return Err(failed("CreateBucket", bucket, error)),
+        }
         if bucket.versioning {
             self.set_versioning(&bucket.name, true).await?;
         }
@@ -254,11 +315,38 @@ impl Stores {
     }
 
     pub(super) async fn stop(self) {
+        if let Some((store, _)) = self.remote.as_ref().filter(|_| self.temporary) {
+            store.remove(self.clients.keys().cloned()).await;
+        }
         self.main.stop().await;
         for server in self.separate.into_values() {
             server.stop().await;
         }
     }
+}
+
+/// Whether there is such a bucket and it is the user's.
+fn is_ours_already<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.code() == Some("BucketAlreadyOwnedByYou")
+}
+
+/// What speaks for the buckets that notify, with the destination that the source has.
+fn emitter(options: &WorldOptions) -> Emitter {
+    let header = &options.header;
+    let buckets = header.buckets().filter(|bucket| {
+        let separate = separate_sites(header).contains(&bucket.region);
+        options.notifying.contains(&bucket.name) && !separate
+    });
+    let arn = |service: &str| format!("arn:aws:{service}:us-east-1:000000000000:s3-replicator");
+    let destination = match header.source {
+        Source::Sqs => Destination::Queue { arn: arn("sqs") },
+        Source::Sns | Source::SnsSqs => Destination::Topic { arn: arn("sns") },
+        Source::S3 | Source::EventBridge | Source::Minio => {
+            Destination::Function { arn: arn("lambda") }
+        }
+    };
+    let buckets = buckets.map(|bucket| (bucket.name.clone(), bucket.region.clone()));
+    Emitter::new(buckets, &destination)
 }
 
 fn failed(

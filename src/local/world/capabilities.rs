@@ -1,0 +1,261 @@
+//! What a store can express, measured on the store itself.
+//!
+//! A recording is skipped for nothing but versioning, regions and keys. Each is tried once a
+//! store, in a bucket of its own, and never concluded from the store's name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
+    VersioningConfiguration,
+};
+
+use super::object::{get, keys, versions};
+use super::remote::RemoteStore;
+use crate::local::recording::{Action, OperationKind, Recording};
+
+/// What was measured so far; `None` is a thing that works, the rest are reasons why not.
+#[derive(Debug, Default)]
+pub(super) struct Probed {
+    versioning: Option<Option<String>>,
+    regions: BTreeMap<String, Option<String>>,
+    keys: BTreeMap<String, Option<String>>,
+}
+
+/// What a recording asks of a store.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Needs {
+    versioning: bool,
+    regions: BTreeSet<String>,
+    keys: BTreeSet<String>,
+}
+
+impl RemoteStore {
+    /// Why this store cannot express a recording; empty if it can. The store is asked for what is
+    /// not known of it yet.
+    pub async fn lacks(&self, recording: &Recording) -> Vec<String> {
+        let needs = needs(recording);
+        let mut probed = self.probed.lock().await;
+        let mut reasons = Vec::new();
+        for region in &needs.regions {
+            if !probed.regions.contains_key(region) {
+                let reason = self.probe_region(region).await;
+                probed.regions.insert(region.clone(), reason);
+            }
+            reasons.extend(probed.regions[region].clone());
+        }
+        if needs.versioning {
+            if probed.versioning.is_none() {
+                probed.versioning = Some(self.probe_versioning().await);
+            }
+            reasons.extend(probed.versioning.clone().flatten());
+        }
+        let unknown: Vec<&String> = needs
+            .keys
+            .iter()
+            .filter(|key| !probed.keys.contains_key(*key))
+            .collect();
+        if !unknown.is_empty() {
+            let found = self.probe_keys(&unknown).await;
+            probed.keys.extend(found);
+        }
+        let refused = needs.keys.iter().filter_map(|key| probed.keys[key].clone());
+        reasons.extend(refused);
+        reasons
+    }
+
+    async fn probe_region(&self, region: &str) -> Option<String> {
+        let made = self.probe_bucket(region).await;
+        let reason = made
+            .as_ref()
+            .err()
+            .map(|error| format!("region {region}: {error}"));
+        self.remove(made.ok()).await;
+        reason
+    }
+
+    async fn probe_versioning(&self) -> Option<String> {
+        let bucket = match self.probe_bucket("us-east-1").await {
+            Ok(bucket) => bucket,
+            Err(error) => return Some(format!("versioning: {error}")),
+        };
+        let tried = try_versioning(&self.client("us-east-1"), &bucket).await;
+        self.remove([bucket]).await;
+        tried.err().map(|error| format!("versioning: {error}"))
+    }
+
+    /// Puts all keys into one bucket, then looks which of them are there as they were put.
+    async fn probe_keys(&self, unknown: &[&String]) -> BTreeMap<String, Option<String>> {
+        let all = |reason: &str| {
+            let each = unknown.iter().map(|key| {
+                let reason = format!("key {key:?}: {reason}");
+                ((*key).clone(), Some(reason))
+            });
+            each.collect()
+        };
+        let bucket = match self.probe_bucket("us-east-1").await {
+            Ok(bucket) => bucket,
+            Err(error) => return all(&error),
+        };
+        let client = self.client("us-east-1");
+        let mut found = BTreeMap::new();
+        for &key in unknown {
+            let put = client.put_object().bucket(&bucket).key(key);
+            let body = key.as_bytes().to_vec().into();
+            let reason = put.body(body).send().await.err().map(|error| words(&error));
+            found.insert(key.clone(), reason);
+        }
+        let listed = keys(&client, &bucket).await.unwrap_or_default();
+        for (key, reason) in &mut found {
+            if reason.is_none() {
+                let there = get(&client, &bucket, key).await;
+                let same = there.is_ok_and(|there| {
+                    there.is_some_and(|there| there.body.as_ref() == key.as_bytes())
+                });
+                *reason = match (same, listed.contains(key)) {
+                    (true, true) => None,
+                    (false, _) => Some("it is not there after it was put".to_owned()),
+                    (true, false) => Some("it is listed under another name".to_owned()),
+                };
+            }
+            if let Some(reason) = reason {
+                *reason = format!("key {key:?}: {reason}");
+            }
+        }
+        self.remove([bucket]).await;
+        found
+    }
+
+    async fn probe_bucket(&self, region: &str) -> Result<String, String> {
+        let bucket = format!("s3-replicator-probe-{}", Self::unique());
+        self.note(&bucket, region);
+        let mut create = self.client(region).create_bucket().bucket(&bucket);
+        if region != "us-east-1" {
+            let location = BucketLocationConstraint::from(region);
+            create = create.create_bucket_configuration(
+                CreateBucketConfiguration::builder()
+                    .location_constraint(location)
+                    .build(),
+            );
+        }
+        match create.send().await {
+            Ok(_) => Ok(bucket),
+            Err(error) => {
+                self.remove([bucket]).await;
+                Err(words(&error))
+            }
+        }
+    }
+}
+
+/// Versions, delete markers and a suspension, as recordings use them.
+async fn try_versioning(client: &Client, bucket: &str) -> Result<(), String> {
+    const KEY: &str = "k";
+    let set = async |status| {
+        let configuration = VersioningConfiguration::builder().status(status).build();
+        let put = client.put_bucket_versioning().bucket(bucket);
+        let put = put.versioning_configuration(configuration).send().await;
+        put.map(drop).map_err(|error| words(&error))
+    };
+    let put = async |body: &'static str| {
+        let put = client.put_object().bucket(bucket).key(KEY);
+        let put = put.body(body.as_bytes().to_vec().into()).send().await;
+        put.map(drop).map_err(|error| words(&error))
+    };
+    let counts = async |when: &str, expected: (u64, u64)| match versions(client, bucket, KEY).await
+    {
+        Ok(found) if found == expected => Ok(()),
+        Ok((versions, markers)) => Err(format!(
+            "{when}, {versions} versions and {markers} delete markers, expected {} and {}",
+            expected.0, expected.1
+        )),
+        Err(error) => Err(crate::error::chain(&error)),
+    };
+    set(BucketVersioningStatus::Enabled).await?;
+    put("one").await?;
+    put("two").await?;
+    counts("after two puts", (2, 0)).await?;
+    let marked = client.delete_object().bucket(bucket).key(KEY).send().await;
+    let marked = marked.map_err(|error| words(&error))?;
+    counts("after a delete", (2, 1)).await?;
+    let unmarked = client
+        .delete_object()
+        .bucket(bucket)
+        .key(KEY)
+        .set_version_id(marked.version_id)
+        .send()
+        .await;
+    unmarked.map_err(|error| words(&error))?;
+    counts("after the marker's removal", (2, 0)).await?;
+    set(BucketVersioningStatus::Suspended).await?;
+    put("three").await?;
+    put("four").await?;
+    counts("after two puts while suspended", (3, 0)).await?;
+    let deleted = client.delete_object().bucket(bucket).key(KEY).send().await;
+    deleted.map_err(|error| words(&error))?;
+    counts("after a delete while suspended", (2, 1)).await
+}
+
+/// The error's code, or all that is known of it.
+fn words<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error.code() {
+        Some(code) => code.to_owned(),
+        None => DisplayErrorContext(error).to_string(),
+    }
+}
+
+fn needs(recording: &Recording) -> Needs {
+    let mut needs = Needs::default();
+    let separate = |name: &str| {
+        let mut targets = recording.header.targets.iter();
+        targets.any(|target| target.separate && target.bucket.name == name)
+    };
+    // A separate site is a service of our own, which can express everything.
+    for bucket in recording.header.buckets() {
+        if !separate(&bucket.name) {
+            needs.versioning |= bucket.versioning;
+            needs.regions.insert(bucket.region.clone());
+        }
+    }
+    for step in &recording.steps {
+        if let Action::Operation(operation) = &step.action {
+            let elsewhere = operation.target.as_deref().is_some_and(separate);
+            needs.versioning |=
+                matches!(operation.kind, OperationKind::Versioning(_)) && !elsewhere;
+            needs.keys.extend(operation.kind.key().map(str::to_owned));
+        }
+    }
+    needs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn needs_are_read_from_header_and_steps() {
+        let text = concat!(
+            r#"{"recording": 1, "master": {"bucket": "master", "region": "us-east-1"}, "#,
+            r#""targets": [{"bucket": "replica", "region": "eu-west-1", "versioning": true, "separate": true}]}"#,
+            "\n",
+            r#"{"put": {"key": "a//b", "body": {"text": "x"}}}"#,
+            "\n",
+            r#"{"versioning": true}"#,
+            "\n"
+        );
+        let recording = Recording::parse(text, Path::new("test.jsonl")).unwrap();
+        let expected = Needs {
+            versioning: true,
+            regions: ["us-east-1".to_owned()].into(),
+            keys: ["a//b".to_owned()].into(),
+        };
+        assert_eq!(needs(&recording), expected);
+    }
+}
