@@ -4,6 +4,7 @@ mod cli;
 mod embedded_s3;
 mod function;
 mod local_lambda;
+mod real_stores;
 mod recordings;
 mod replication;
 mod requests;

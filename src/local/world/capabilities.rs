@@ -90,7 +90,7 @@ impl RemoteStore {
     async fn probe_keys(&self, unknown: &[&String]) -> BTreeMap<String, Option<String>> {
         let all = |reason: &str| {
             let each = unknown.iter().map(|key| {
-                let reason = format!("key {key:?}: {reason}");
+                let reason = format!("key {}: {reason}", shortened(key));
                 ((*key).clone(), Some(reason))
             });
             each.collect()
@@ -121,7 +121,7 @@ impl RemoteStore {
                 };
             }
             if let Some(reason) = reason {
-                *reason = format!("key {key:?}: {reason}");
+                *reason = format!("key {}: {reason}", shortened(key));
             }
         }
         self.remove([bucket]).await;
@@ -196,6 +196,15 @@ async fn try_versioning(client: &Client, bucket: &str) -> Result<(), String> {
     let deleted = client.delete_object().bucket(bucket).key(KEY).send().await;
     deleted.map_err(|error| words(&error))?;
     counts("after a delete while suspended", (2, 1)).await
+}
+
+/// A key in quotes, cut to what a person takes in.
+fn shortened(key: &str) -> String {
+    const ENOUGH: usize = 24;
+    match key.char_indices().nth(ENOUGH) {
+        Some((end, _)) => format!("{:?}… ({} bytes)", &key[..end], key.len()),
+        None => format!("{key:?}"),
+    }
 }
 
 /// The error's code, or all that is known of it.
