@@ -124,7 +124,7 @@ impl Names {
                 Expect::Requests { bucket, .. } => self.optional(bucket),
                 Expect::Response { .. } | Expect::OnFailure(_) | Expect::DeadLetters(_) => {}
             },
-            Action::Deliver(_) | Action::Settle(_) => {}
+            Action::Deliver(_) | Action::Settle(_) | Action::Pause(_) => {}
         }
     }
 

@@ -27,8 +27,6 @@ pub(crate) enum Kind {
 /// A running server.
 pub(crate) struct Server {
     place: RemotePlace,
-    /// The container's name, where there is one.
-    pub(crate) container: String,
     _keeper: Child,
 }
 
@@ -146,7 +144,6 @@ impl Kind {
         };
         Server {
             place,
-            container,
             _keeper: keeper,
         }
     }
@@ -156,10 +153,6 @@ impl Server {
     /// A fresh view of the store, with no buckets of ours.
     pub(crate) async fn store(&self) -> RemoteStore {
         RemoteStore::connect(self.place.clone()).await.unwrap()
-    }
-
-    pub(crate) fn endpoint(&self) -> &str {
-        &self.place.endpoint
     }
 }
 
