@@ -134,10 +134,16 @@ async fn keep(world: &World, store: &Store) {
 
 /// Removes what an interrupted or failed run has left in a store, and says what it could not.
 pub(super) async fn clean_up(store: &Store) {
-    if let Store::Remote(store) = store {
-        for bucket in store.remove_buckets().await {
-            anstream::eprintln!("warning: bucket {bucket} could not be removed");
-        }
+    let Store::Remote(store) = store else {
+        return;
+    };
+    let left = tokio::select! {
+        left = store.remove_buckets() => left,
+        // Told a second time, it leaves at once.
+        () = told_to_end() => store.buckets(),
+    };
+    for bucket in left {
+        anstream::eprintln!("warning: bucket {bucket} could not be removed");
     }
 }
 

@@ -13,6 +13,7 @@ mod names;
 pub(in crate::local) mod object;
 mod operation;
 mod outcome;
+mod probe;
 mod remote;
 mod replay;
 mod stores;

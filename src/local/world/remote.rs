@@ -4,7 +4,7 @@
 //! the run, [`RemoteStore::remove_buckets`] finds it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_credential_types::Credentials as SdkCredentials;
@@ -60,6 +60,8 @@ pub struct RemoteStore {
     place: RemotePlace,
     service: RemoteService,
     http_client: SharedHttpClient,
+    /// What stands behind separate sites, by their names.
+    sites: BTreeMap<String, Arc<RemoteStore>>,
     /// The region of every bucket that was made and not removed, by name.
     ours: Mutex<BTreeMap<String, String>>,
     pub(super) probed: tokio::sync::Mutex<Probed>,
@@ -75,6 +77,7 @@ impl RemoteStore {
             service: RemoteService::new(&place.endpoint)?,
             place,
             http_client: aws_smithy_http_client::Builder::new().build_http(),
+            sites: BTreeMap::new(),
             ours: Mutex::default(),
             probed: tokio::sync::Mutex::default(),
         };
@@ -94,6 +97,19 @@ impl RemoteStore {
             Ok(Err(error)) => Err(unreachable(error.into())),
             Err(late) => Err(unreachable(late.into())),
         }
+    }
+
+    /// Puts another store behind a site that a recording declares separate; where there is none,
+    /// such a site is in this program.
+    #[must_use]
+    pub fn with_site(mut self, site: &str, store: Arc<RemoteStore>) -> Self {
+        self.sites.insert(site.to_owned(), store);
+        self
+    }
+
+    /// What stands behind a separate site.
+    pub(super) fn site(&self, site: &str) -> Option<&Arc<RemoteStore>> {
+        self.sites.get(site)
     }
 
     /// Where it is.
@@ -162,8 +178,12 @@ impl RemoteStore {
 
     /// Removes every bucket that was made and is still there; answers those it could not.
     pub async fn remove_buckets(&self) -> Vec<String> {
-        let buckets: Vec<String> = self.ours().keys().cloned().collect();
-        self.remove(buckets).await;
+        self.remove(self.buckets()).await;
+        self.buckets()
+    }
+
+    /// Every bucket that was made and is still there.
+    pub fn buckets(&self) -> Vec<String> {
         self.ours().keys().cloned().collect()
     }
 
@@ -185,38 +205,53 @@ async fn empty_and_delete(client: &Client, bucket: &str) -> Result<(), aws_sdk_s
             .set_upload_id(upload.upload_id);
         abort.send().await?;
     }
+    let mut before = Vec::new();
     loop {
         let found = versions(client, bucket).await?;
         if found.is_empty() {
             break;
         }
-        let delete = Delete::builder()
-            .set_objects(Some(found.clone()))
-            .quiet(true)
-            .build()
-            .expect("the objects are set");
-        let deleted = client
-            .delete_objects()
-            .bucket(bucket)
-            .delete(delete)
-            .send()
-            .await;
         // Not every store can delete several, and not every one tells which it could not.
-        if deleted.is_err() || versions(client, bucket).await? == found {
-            for object in found {
-                let delete = client
-                    .delete_object()
-                    .bucket(bucket)
-                    .key(object.key)
-                    .set_version_id(object.version_id);
-                delete.send().await?;
+        if found == before {
+            one_by_one(client, bucket, &found).await?;
+            if versions(client, bucket).await? == found {
+                break;
             }
+        } else {
+            let delete = Delete::builder()
+                .set_objects(Some(found.clone()))
+                .quiet(true)
+                .build()
+                .expect("the objects are set");
+            let delete = client.delete_objects().bucket(bucket).delete(delete);
+            // What is still there after it says whether it worked.
+            let _ = delete.send().await;
         }
+        before = found;
     }
     match client.delete_bucket().bucket(bucket).send().await {
         Err(error) if error.code() == Some("NoSuchBucket") => Ok(()),
         other => other.map(drop).map_err(Into::into),
     }
+}
+
+async fn one_by_one(
+    client: &Client,
+    bucket: &str,
+    found: &[ObjectIdentifier],
+) -> Result<(), aws_sdk_s3::Error> {
+    for object in found {
+        // SeaweedFS answers the removal of a marker without an id with success and keeps it; a
+        // version in its place can be removed.
+        if object.version_id() == Some("null") {
+            let put = client.put_object().bucket(bucket).key(object.key());
+            put.send().await?;
+        }
+        let delete = client.delete_object().bucket(bucket).key(object.key());
+        let delete = delete.set_version_id(object.version_id.clone());
+        delete.send().await?;
+    }
+    Ok(())
 }
 
 /// Every version and delete marker, a page of them; plain objects where there are no versions.

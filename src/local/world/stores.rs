@@ -65,13 +65,20 @@ pub(super) struct Stores {
     temporary: bool,
     notifications: UnboundedSender<Notification>,
     /// By site.
-    separate: BTreeMap<String, Server>,
+    separate: BTreeMap<String, Separate>,
     clients: BTreeMap<String, Client>,
     /// Buckets that the header wants to be missing.
     missing: BTreeSet<String>,
     keys: Keys,
     folder: TempDir,
     region: String,
+}
+
+/// A site that is a service of its own.
+struct Separate {
+    server: Server,
+    /// The store behind it, where it is not in this program.
+    remote: Option<Arc<RemoteStore>>,
 }
 
 impl Stores {
@@ -120,22 +127,28 @@ impl Stores {
         let main = start(options.listen, service).await?;
         let mut separate = BTreeMap::new();
         for site in sites {
-            let server = start((Ipv4Addr::LOCALHOST, 0).into(), embedded()).await?;
-            separate.insert(site, server);
+            let store = remote.as_ref().and_then(|(store, _)| store.site(&site));
+            let service = match store {
+                None => embedded(),
+                Some(store) => Arc::new(store.service()),
+            };
+            let server = start((Ipv4Addr::LOCALHOST, 0).into(), service).await?;
+            let remote = store.cloned();
+            separate.insert(site, Separate { server, remote });
         }
         let folder = write_configuration(&separate).map_err(WorldError::Configuration)?;
         let http_client = aws_smithy_http_client::Builder::new().build_http();
         let clients = header
             .buckets()
             .map(|bucket| {
-                let client = match (separate.get(&bucket.region), &remote) {
-                    (None, Some((store, _))) => {
-                        store.client_at(&format!("http://{}", main.address()), &bucket.region)
-                    }
-                    (server, _) => {
-                        let address = server.unwrap_or(&main).address();
-                        client(&http_client, address, &bucket.region, &options.keys)
-                    }
+                let (server, store) = match separate.get(&bucket.region) {
+                    Some(site) => (&site.server, site.remote.as_ref()),
+                    None => (&main, remote.as_ref().map(|(store, _)| store)),
+                };
+                let address = server.address();
+                let client = match store {
+                    Some(store) => store.client_at(&format!("http://{address}"), &bucket.region),
+                    None => client(&http_client, address, &bucket.region, &options.keys),
                 };
                 (bucket.name.clone(), client)
             })
@@ -243,8 +256,11 @@ impl Stores {
 
     async fn create_bucket(&self, bucket: &Bucket) -> Result<(), WorldError> {
         let client = self.client(&bucket.name);
-        let is_remote = !self.separate.contains_key(&bucket.region);
-        if let Some((store, _)) = self.remote.as_ref().filter(|_| is_remote && self.temporary) {
+        let store = match self.separate.get(&bucket.region) {
+            Some(site) => site.remote.as_ref(),
+            None => self.remote.as_ref().map(|(store, _)| store),
+        };
+        if let Some(store) = store.filter(|_| self.temporary) {
             store.note(&bucket.name, &bucket.region);
         }
         let mut create = client.create_bucket().bucket(&bucket.name);
@@ -315,12 +331,16 @@ impl Stores {
     }
 
     pub(super) async fn stop(self) {
-        if let Some((store, _)) = self.remote.as_ref().filter(|_| self.temporary) {
+        let main = self.remote.iter().map(|(store, _)| store);
+        let sites = self.separate.values();
+        let stores = main.chain(sites.filter_map(|site| site.remote.as_ref()));
+        for store in stores.filter(|_| self.temporary) {
+            // Each knows which of them it has.
             store.remove(self.clients.keys().cloned()).await;
         }
         self.main.stop().await;
-        for server in self.separate.into_values() {
-            server.stop().await;
+        for site in self.separate.into_values() {
+            site.server.stop().await;
         }
     }
 }
@@ -381,13 +401,17 @@ fn separate_sites(header: &Header) -> BTreeSet<String> {
 }
 
 /// Writes a profile for each separate site: what a user writes to reach another provider.
-fn write_configuration(separate: &BTreeMap<String, Server>) -> std::io::Result<TempDir> {
+fn write_configuration(separate: &BTreeMap<String, Separate>) -> std::io::Result<TempDir> {
     let folder = tempfile::Builder::new()
         .prefix("s3-replicator-")
         .tempdir()?;
     let mut profiles = String::new();
-    for (site, server) in separate {
-        let (access_key, secret_key) = FUNCTION;
+    for (site, Separate { server, remote }) in separate {
+        let keys = remote.as_ref().map(|store| &store.place().credentials);
+        let (access_key, secret_key) = match keys {
+            Some(keys) => (keys.access_key_id(), keys.secret_access_key()),
+            None => FUNCTION,
+        };
         let _ = write!(
             profiles,
             "[profile {site}]\nregion = {site}\nendpoint_url = http://{}\n\
