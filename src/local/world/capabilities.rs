@@ -13,6 +13,7 @@ use crate::local::recording::{Action, OperationKind, Recording};
 #[derive(Debug, Default)]
 pub(super) struct Probed {
     versioning: Option<Option<String>>,
+    suspension: Option<Option<String>>,
     regions: BTreeMap<String, Option<String>>,
     keys: BTreeMap<String, Option<String>>,
     redirect: Option<Option<String>>,
@@ -25,6 +26,7 @@ pub(super) const REDIRECT: &str = "x-amz-website-redirect-location";
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Needs {
     versioning: bool,
+    suspension: bool,
     regions: BTreeSet<String>,
     keys: BTreeSet<String>,
     redirect: bool,
@@ -49,6 +51,12 @@ impl RemoteStore {
                 probed.versioning = Some(self.probe_versioning().await);
             }
             reasons.extend(probed.versioning.clone().flatten());
+        }
+        if needs.suspension {
+            if probed.suspension.is_none() {
+                probed.suspension = Some(self.probe_suspension().await);
+            }
+            reasons.extend(probed.suspension.clone().flatten());
         }
         if needs.redirect {
             if probed.redirect.is_none() {
@@ -87,8 +95,12 @@ fn needs(recording: &Recording) -> Needs {
     for step in &recording.steps {
         if let Action::Operation(operation) = &step.action {
             let elsewhere = operation.target.as_deref().is_some_and(separate);
-            needs.versioning |=
-                matches!(operation.kind, OperationKind::Versioning(_)) && !elsewhere;
+            if let OperationKind::Versioning(enabled) = operation.kind
+                && !elsewhere
+            {
+                needs.versioning = true;
+                needs.suspension |= !enabled;
+            }
             needs.keys.extend(operation.kind.key().map(str::to_owned));
             needs.redirect |= match &operation.kind {
                 OperationKind::Put(put) => put.headers.contains_key(REDIRECT),
@@ -117,12 +129,13 @@ mod tests {
             "\n",
             r#"{"put": {"key": "a//b", "body": {"text": "x"}, "headers": {"x-amz-website-redirect-location": "/"}}}"#,
             "\n",
-            r#"{"versioning": true}"#,
+            r#"{"versioning": false}"#,
             "\n"
         );
         let recording = Recording::parse(text, Path::new("test.jsonl")).unwrap();
         let expected = Needs {
             versioning: true,
+            suspension: true,
             regions: ["us-east-1".to_owned()].into(),
             keys: ["a//b".to_owned()].into(),
             redirect: true,

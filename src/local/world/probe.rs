@@ -26,13 +26,33 @@ impl RemoteStore {
     }
 
     pub(super) async fn probe_versioning(&self) -> Option<String> {
-        let bucket = match self.probe_bucket("us-east-1").await {
-            Ok(bucket) => bucket,
-            Err(error) => return Some(format!("versioning: {error}")),
+        self.probe_versions("versioning", Tried::versioning).await
+    }
+
+    pub(super) async fn probe_suspension(&self) -> Option<String> {
+        self.probe_versions("suspended versioning", Tried::suspension)
+            .await
+    }
+
+    async fn probe_versions(
+        &self,
+        what: &str,
+        try_it: impl AsyncFnOnce(Tried) -> Result<(), String>,
+    ) -> Option<String> {
+        let tried = match self.probe_bucket("us-east-1").await {
+            Ok(bucket) => {
+                let client = self.client("us-east-1");
+                let tried = try_it(Tried {
+                    client,
+                    bucket: bucket.clone(),
+                });
+                let tried = tried.await;
+                self.remove([bucket]).await;
+                tried
+            }
+            Err(error) => Err(error),
         };
-        let tried = try_versioning(&self.client("us-east-1"), &bucket).await;
-        self.remove([bucket]).await;
-        tried.err().map(|error| format!("versioning: {error}"))
+        tried.err().map(|error| format!("{what}: {error}"))
     }
 
     /// Puts an object with the header, then looks whether it is there.
@@ -123,56 +143,73 @@ impl RemoteStore {
     }
 }
 
-/// Versions, delete markers and a suspension, as recordings use them.
-async fn try_versioning(client: &Client, bucket: &str) -> Result<(), String> {
+/// One key in a bucket where versions are tried as recordings use them.
+struct Tried {
+    client: Client,
+    bucket: String,
+}
+
+impl Tried {
     const KEY: &str = "k";
-    let set = async |status| {
+
+    /// Versions, and delete markers that can be removed again.
+    async fn versioning(self) -> Result<(), String> {
+        self.set(BucketVersioningStatus::Enabled).await?;
+        self.put("one").await?;
+        self.put("two").await?;
+        self.counts("after two puts", (2, 0)).await?;
+        let marker = self.delete(None).await?;
+        self.counts("after a delete", (2, 1)).await?;
+        self.delete(marker).await?;
+        self.counts("after the marker's removal", (2, 0)).await
+    }
+
+    /// The one version without an id that a suspension knows.
+    async fn suspension(self) -> Result<(), String> {
+        self.set(BucketVersioningStatus::Enabled).await?;
+        self.put("one").await?;
+        self.set(BucketVersioningStatus::Suspended).await?;
+        self.put("two").await?;
+        self.put("three").await?;
+        self.counts("after two puts", (2, 0)).await?;
+        self.delete(None).await?;
+        self.counts("after a delete", (1, 1)).await?;
+        self.delete(Some("null".to_owned())).await?;
+        self.counts("after the marker's removal", (1, 0)).await
+    }
+
+    async fn set(&self, status: BucketVersioningStatus) -> Result<(), String> {
         let configuration = VersioningConfiguration::builder().status(status).build();
-        let put = client.put_bucket_versioning().bucket(bucket);
+        let put = self.client.put_bucket_versioning().bucket(&self.bucket);
         let put = put.versioning_configuration(configuration).send().await;
         put.map(drop).map_err(|error| words(&error))
-    };
-    let put = async |body: &'static str| {
-        let put = client.put_object().bucket(bucket).key(KEY);
+    }
+
+    async fn put(&self, body: &'static str) -> Result<(), String> {
+        let put = self.client.put_object().bucket(&self.bucket).key(Self::KEY);
         let put = put.body(body.as_bytes().to_vec().into()).send().await;
         put.map(drop).map_err(|error| words(&error))
-    };
-    let counts = async |when: &str, expected: (u64, u64)| match versions(client, bucket, KEY).await
-    {
-        Ok(found) if found == expected => Ok(()),
-        Ok((versions, markers)) => Err(format!(
-            "{when}, {versions} versions and {markers} delete markers, expected {} and {}",
-            expected.0, expected.1
-        )),
-        Err(error) => Err(chain(&error)),
-    };
-    set(BucketVersioningStatus::Enabled).await?;
-    put("one").await?;
-    put("two").await?;
-    counts("after two puts", (2, 0)).await?;
-    let marked = client.delete_object().bucket(bucket).key(KEY).send().await;
-    let marked = marked.map_err(|error| words(&error))?;
-    counts("after a delete", (2, 1)).await?;
-    let unmarked = client
-        .delete_object()
-        .bucket(bucket)
-        .key(KEY)
-        .set_version_id(marked.version_id)
-        .send()
-        .await;
-    unmarked.map_err(|error| words(&error))?;
-    counts("after the marker's removal", (2, 0)).await?;
-    set(BucketVersioningStatus::Suspended).await?;
-    put("three").await?;
-    put("four").await?;
-    counts("after two puts while suspended", (3, 0)).await?;
-    let deleted = client.delete_object().bucket(bucket).key(KEY).send().await;
-    deleted.map_err(|error| words(&error))?;
-    counts("after a delete while suspended", (2, 1)).await?;
-    let unmarked = client.delete_object().bucket(bucket).key(KEY);
-    let unmarked = unmarked.version_id("null").send().await;
-    unmarked.map_err(|error| words(&error))?;
-    counts("after that marker's removal", (2, 0)).await
+    }
+
+    /// Answers the marker that it made, if it made one.
+    async fn delete(&self, version: Option<String>) -> Result<Option<String>, String> {
+        let delete = self.client.delete_object().bucket(&self.bucket);
+        let delete = delete.key(Self::KEY).set_version_id(version);
+        let deleted = delete.send().await.map_err(|error| words(&error))?;
+        Ok(deleted.version_id)
+    }
+
+    /// Whether the key has so many versions and delete markers.
+    async fn counts(&self, when: &str, expected: (u64, u64)) -> Result<(), String> {
+        match versions(&self.client, &self.bucket, Self::KEY).await {
+            Ok(found) if found == expected => Ok(()),
+            Ok((versions, markers)) => Err(format!(
+                "versions and delete markers {when}: {versions} and {markers}, expected {} and {}",
+                expected.0, expected.1
+            )),
+            Err(error) => Err(chain(&error)),
+        }
+    }
 }
 
 /// A key in quotes, cut to what a person takes in.

@@ -1,20 +1,23 @@
-//! Real servers for a test run: each started once, none left behind.
-//!
-//! Invariant: a server belongs to a keeper, a shell that waits for the end of its standard input.
-//! The test process holds the other end, so however that process ends (success, failure, Ctrl-C,
-//! SIGKILL), the keeper removes the server. It has a process group of its own, which Ctrl-C does
-//! not reach.
+//! The servers of a test run: each started once, by the first test that asks for it.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use s3_replicator::local::world::{RemotePlace, RemoteStore};
 use tokio::sync::OnceCell;
-use uuid::Uuid;
+use tokio::time::{Instant, sleep};
+
+use super::container::{Container, Recipe};
+use super::seaweedfs::{SeaweedFs, free_ports};
+
+/// Names the stores that are tested: some of them, separated by commas, or `all`.
+const SWITCH: &str = "S3_REPLICATOR_TEST_STORES";
+
+/// How long a server may take to answer.
+const READY: Duration = Duration::from_secs(120);
 
 /// A kind of real store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +29,41 @@ pub(crate) enum Kind {
 
 /// A running server.
 pub(crate) struct Server {
-    place: RemotePlace,
-    _keeper: Child,
+    pub(crate) place: RemotePlace,
+    pub(crate) handle: Handle,
+}
+
+/// What keeps it running.
+pub(crate) enum Handle {
+    Container(Box<Container>),
+    Process(SeaweedFs),
 }
 
 static MINIO: OnceCell<Server> = OnceCell::const_new();
 static LOCALSTACK: OnceCell<Server> = OnceCell::const_new();
 static SEAWEEDFS: OnceCell<Server> = OnceCell::const_new();
+
+/// What was said to be skipped.
+static TOLD: Mutex<BTreeSet<(&str, String)>> = Mutex::new(BTreeSet::new());
+
+const MINIO_RECIPE: Recipe = Recipe {
+    variable: "MINIO_IMAGE",
+    image: "minio/minio:RELEASE.2025-09-07T16-13-09Z",
+    port: 9000,
+    environment: &[
+        ("MINIO_ROOT_USER", "minioadmin"),
+        ("MINIO_ROOT_PASSWORD", "minioadmin"),
+    ],
+    command: &["server", "/data"],
+};
+
+const LOCALSTACK_RECIPE: Recipe = Recipe {
+    variable: "LOCALSTACK_IMAGE",
+    image: "localstack/localstack:4.14.0",
+    port: 4566,
+    environment: &[("SERVICES", "s3,sqs"), ("EAGER_SERVICE_LOADING", "1")],
+    command: &[],
+};
 
 impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Minio, Self::LocalStack, Self::SeaweedFs];
@@ -45,96 +76,68 @@ impl Kind {
         }
     }
 
-    fn variable(self) -> &'static str {
+    /// As the switch names it.
+    fn switch(self) -> &'static str {
         match self {
-            Self::Minio => "TEST_MINIO",
-            Self::LocalStack => "TEST_LOCALSTACK",
-            Self::SeaweedFs => "TEST_SEAWEEDFS",
+            Self::Minio => "minio",
+            Self::LocalStack => "localstack",
+            Self::SeaweedFs => "seaweedfs",
         }
     }
 
-    /// Whether tests of this store are switched on; where it was not said, how to do that is
-    /// printed.
-    pub(crate) fn is_on(self) -> bool {
-        let variable = self.variable();
-        match std::env::var(variable).ok().as_deref() {
-            Some("on") => true,
-            Some("off") => false,
-            None | Some("") => {
-                let name = self.name();
-                eprintln!("skipped: {name} is not tested; switch it on with {variable}=on");
-                false
-            }
-            Some(other) => panic!("{variable} is {other:?}, expected on or off"),
+    /// Whether it is switched on; if not, it is said that `what` is skipped.
+    ///
+    /// # Panics
+    /// The switch names what is no store.
+    pub(crate) fn is_on(self, what: &str) -> bool {
+        let value = std::env::var(SWITCH).unwrap_or_default();
+        if switched_on(&value).unwrap().contains(self.switch()) {
+            return true;
         }
+        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert((self.switch(), what.to_owned())) {
+            // Not by a macro: the test runner would keep it to itself where the test passes.
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped on {}: {what}; {SWITCH}={} or all switches it on",
+                self.name(),
+                self.switch()
+            );
+        }
+        false
     }
 
-    /// The server of this test run, started if need be.
-    pub(crate) async fn server(self) -> &'static Server {
+    /// The server of this test run, if it is switched on.
+    pub(crate) async fn server(self, what: &str) -> Option<&'static Server> {
+        if !self.is_on(what) {
+            return None;
+        }
         let cell = match self {
             Self::Minio => &MINIO,
             Self::LocalStack => &LOCALSTACK,
             Self::SeaweedFs => &SEAWEEDFS,
         };
-        cell.get_or_init(|| self.start()).await
+        Some(cell.get_or_init(|| self.start(None)).await)
     }
 
-    async fn start(self) -> Server {
-        let server = tokio::task::spawn_blocking(move || self.launch());
-        let server = server.await.unwrap();
-        let deadline = Instant::now() + Duration::from_secs(120);
-        loop {
-            match RemoteStore::connect(server.place.clone()).await {
-                Ok(_) => return server,
-                Err(error) if Instant::now() > deadline => {
-                    panic!("{} does not answer: {error:?}", self.name())
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-            }
-        }
+    /// A server for one test alone, whose port stays the same over restarts.
+    pub(crate) async fn own_server(self) -> Server {
+        let [port] = free_ports();
+        self.start(Some(port)).await
     }
 
-    fn launch(self) -> Server {
-        let container = format!("s3-replicator-test-{}", Uuid::new_v4().simple());
-        let (script, key) = match self {
-            Self::Minio => {
-                let image = image("MINIO_IMAGE", "minio/minio:RELEASE.2025-09-07T16-13-09Z");
-                let options = "-e MINIO_ROOT_USER=minioadmin -e MINIO_ROOT_PASSWORD=minioadmin";
-                let command = format!("{options} {image} server /data");
-                (in_container(&container, 9000, &command), "minioadmin")
-            }
-            Self::LocalStack => {
-                let image = image("LOCALSTACK_IMAGE", "localstack/localstack:4.14.0");
-                let options = "-e SERVICES=s3,sqs -e EAGER_SERVICE_LOADING=1";
-                let command = format!("{options} {image}");
-                (in_container(&container, 4566, &command), "test")
-            }
-            Self::SeaweedFs => (weed(), "weedadmin"),
+    async fn start(self, port: Option<u16>) -> Server {
+        let container = async |recipe| match Container::start(&recipe, port).await {
+            Ok(container) => (container.port, Handle::Container(Box::new(container))),
+            Err(why) => panic!("{}: {why}", self.name()),
         };
-        let mut keeper = Command::new("sh")
-            .args(["-c", &script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(keeper.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        let Some(port) = line
-            .trim()
-            .rsplit(':')
-            .next()
-            .filter(|port| !port.is_empty())
-        else {
-            let mut errors = String::new();
-            let _ = keeper.stderr.take().unwrap().read_to_string(&mut errors);
-            panic!(
-                "{} could not be started; {}=off leaves it out: {errors}",
-                self.name(),
-                self.variable()
-            );
+        let ((port, handle), key) = match self {
+            Self::Minio => (container(MINIO_RECIPE).await, "minioadmin"),
+            Self::LocalStack => (container(LOCALSTACK_RECIPE).await, "test"),
+            Self::SeaweedFs => {
+                let process = SeaweedFs::start();
+                ((process.port, Handle::Process(process)), SeaweedFs::KEY)
+            }
         };
         let place = RemotePlace {
             name: self.name().to_owned(),
@@ -142,60 +145,74 @@ impl Kind {
             credentials: Credentials::new(key, key, None, None, "test"),
             advice: "it was started by the test".to_owned(),
         };
-        Server {
-            place,
-            _keeper: keeper,
-        }
+        let mut server = Server { place, handle };
+        server.wait_until_ready().await;
+        server
     }
 }
 
 impl Server {
-    /// A fresh view of the store, with no buckets of ours.
+    /// A view of the store of its own, with no buckets.
     pub(crate) async fn store(&self) -> RemoteStore {
         RemoteStore::connect(self.place.clone()).await.unwrap()
     }
+
+    /// The container's name.
+    pub(crate) fn container(&self) -> &str {
+        match &self.handle {
+            Handle::Container(container) => &container.name,
+            Handle::Process(_) => panic!("{} has no container", self.place.name),
+        }
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + READY;
+        while let Err(error) = RemoteStore::connect(self.place.clone()).await {
+            if let Handle::Process(process) = &mut self.handle
+                && let Some(why) = process.keeper.ended()
+            {
+                panic!("{} has ended: {why}", self.place.name);
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} does not answer: {error:?}",
+                self.place.name
+            );
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
 }
 
-fn image(variable: &str, default: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| default.to_owned())
+fn switched_on(value: &str) -> Result<BTreeSet<&'static str>, String> {
+    let mut on = BTreeSet::new();
+    for name in value
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        let mut known = Kind::ALL.into_iter().map(Kind::switch);
+        match name {
+            "all" => on.extend(known),
+            _ => match known.find(|known| *known == name) {
+                Some(known) => drop(on.insert(known)),
+                None => {
+                    return Err(format!(
+                        "{SWITCH} names {name:?}, expected minio, localstack, seaweedfs or all"
+                    ));
+                }
+            },
+        }
+    }
+    Ok(on)
 }
 
-/// Prints `host:port` once the container runs, and removes it in the end.
-fn in_container(name: &str, port: u16, command: &str) -> String {
-    // A fixed port, so that the container has it again after a restart.
-    let host = free_ports(1)[0];
-    format!(
-        "docker run -d --name {name} -p 127.0.0.1:{host}:{port} \
-         --add-host host.docker.internal:host-gateway {command} >/dev/null || exit 1; \
-         echo {host}; read -r _; docker rm -fv {name} >/dev/null 2>&1"
-    )
-}
-
-/// SeaweedFS as a plain process, none of its ports fixed.
-fn weed() -> String {
-    let program = std::env::var("WEED").unwrap_or_else(|_| "weed".to_owned());
-    let ports = free_ports(8);
-    let keys = r#"{"identities": [{"name": "test", "credentials": [{"accessKey": "weedadmin", "secretKey": "weedadmin"}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}"#;
-    format!(
-        "command -v '{program}' >/dev/null || {{ echo 'WEED names no program: {program}' >&2; exit 1; }}; \
-         folder=$(mktemp -d) && echo '{keys}' >$folder/keys.json && cd $folder || exit 1; \
-         '{program}' server -dir=$folder -ip=127.0.0.1 -ip.bind=127.0.0.1 \
-         -master.telemetry=false -master.volumeSizeLimitMB=64 -volume.max=100 \
-         -master.port={} -master.port.grpc={} -volume.port={} -volume.port.grpc={} \
-         -filer.port={} -filer.port.grpc={} -s3 -s3.port={} -s3.port.grpc={} \
-         -s3.port.iceberg=0 -s3.port.lance=0 -s3.config=$folder/keys.json >log 2>&1 </dev/null & \
-         echo {}; read -r _; kill -9 $!; wait; rm -rf $folder",
-        ports[0], ports[1], ports[2], ports[3], ports[4], ports[5], ports[6], ports[7], ports[6],
-    )
-}
-
-/// Ports that nobody has, a moment ago.
-fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let ports = listeners.iter();
-    ports
-        .map(|listener| listener.local_addr().unwrap().port())
-        .collect()
+#[test]
+fn switch_names_stores() {
+    assert_eq!(switched_on(""), Ok(BTreeSet::new()));
+    assert_eq!(
+        switched_on("minio, seaweedfs"),
+        Ok(BTreeSet::from(["minio", "seaweedfs"]))
+    );
+    assert_eq!(switched_on("all").map(|on| on.len()), Ok(3));
+    assert!(switched_on("minio,floppy").is_err_and(|why| why.contains("\"floppy\"")));
 }
