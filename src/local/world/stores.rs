@@ -402,8 +402,9 @@ fn separate_sites(header: &Header) -> BTreeSet<String> {
 
 /// Writes a profile for each separate site: what a user writes to reach another provider.
 fn write_configuration(separate: &BTreeMap<String, Separate>) -> std::io::Result<TempDir> {
+    // Named after the process, so that whoever kills it can tell what to remove.
     let folder = tempfile::Builder::new()
-        .prefix("s3-replicator-")
+        .prefix(&format!("s3-replicator-{}-", std::process::id()))
         .tempdir()?;
     let mut profiles = String::new();
     for (site, Separate { server, remote }) in separate {

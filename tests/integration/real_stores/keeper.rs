@@ -58,6 +58,14 @@ impl Keeper {
         Self::start(SCRIPT, &[name]).0
     }
 
+    /// Removes what worlds of this process keep in temporary folders.
+    pub(crate) fn of_temporary_folders() -> Self {
+        const SCRIPT: &str = "echo ready; read -r _; rm -rf \"$1-\"*";
+        let name = format!("s3-replicator-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        Self::start(SCRIPT, &[path.to_str().unwrap()]).0
+    }
+
     /// What it wrote as errors, if it has ended, which it should not have.
     pub(crate) fn ended(&mut self) -> Option<String> {
         self.process.try_wait().unwrap()?;

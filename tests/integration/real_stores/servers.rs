@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use super::container::{Container, Recipe};
+use super::keeper::Keeper;
 use super::seaweedfs::{SeaweedFs, free_ports};
 
 /// Names the stores that are tested: some of them, separated by commas, or `all`.
@@ -38,6 +39,9 @@ pub(crate) enum Handle {
     Container(Box<Container>),
     Process(SeaweedFs),
 }
+
+/// Of the whole run.
+static FOLDERS: LazyLock<Keeper> = LazyLock::new(Keeper::of_temporary_folders);
 
 static MINIO: OnceCell<Server> = OnceCell::const_new();
 static LOCALSTACK: OnceCell<Server> = OnceCell::const_new();
@@ -127,6 +131,7 @@ impl Kind {
     }
 
     async fn start(self, port: Option<u16>) -> Server {
+        LazyLock::force(&FOLDERS);
         let container = async |recipe| match Container::start(&recipe, port).await {
             Ok(container) => (container.port, Handle::Container(Box::new(container))),
             Err(why) => panic!("{}: {why}", self.name()),
