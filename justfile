@@ -8,9 +8,15 @@ default:
 demo:
     cargo run -- demo
 
-# Runs every test that needs no Docker
+# Runs every test that needs no other program
 test:
     cargo test
+
+# Runs the tests on real stores: minio, localstack, seaweedfs or all
+[no-exit-message]
+[positional-arguments]
+test-integration store='all':
+    @ci/test-stores.sh "$1"
 
 # Runs exactly what continuous integration runs
 ci:
@@ -24,13 +30,13 @@ simulate:
 soak seconds="600":
     cargo run --profile simulation -- simulate --soak {{ seconds }}
 
-# MinIO and LocalStack in containers, with a tagged master and its targets.
+# Starts MinIO and LocalStack, or one of them, with a tagged master and its targets
 [no-exit-message]
 [positional-arguments]
 up store='all':
     @docker/stores.sh up "$1"
 
-# Removes what `up` started, with all that was stored.
+# Removes what `up` started, with all that was stored
 [no-exit-message]
 down:
     @docker/stores.sh down

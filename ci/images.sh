@@ -265,6 +265,11 @@ stop() {
         say "the Docker daemon stays, it is still used by process ${others//$'\n'/, }"
         return
     fi
+    # A test run's end and its containers' are a moment apart.
+    for _ in {1..30}; do
+        [[ $(docker ps -aq --filter name=^s3-replicator-test- 2>/dev/null) ]] || break
+        sleep 0.5
+    done
     if [[ $(docker ps -q 2>/dev/null) ]]; then
         say "the Docker daemon stays, containers are running"
         return

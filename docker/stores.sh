@@ -9,7 +9,7 @@ fail() {
     exit "${2:-1}"
 }
 
-usage="usage: just up [minio|localstack|all], just down"
+usage='usage: just up [minio|localstack|all], just down'
 
 # Loopback port, container's port and variable of a store.
 ports() {
@@ -28,6 +28,14 @@ need_docker() {
         fail "Docker lacks its compose plugin: install docker-compose-plugin and run this again"
 }
 
+# The image of a service is here already, or can be fetched.
+need_image() {
+    local variable=LOCALSTACK_IMAGE reason
+    [[ $1 != minio ]] || variable=MINIO_IMAGE
+    reason=$(docker compose --profile init pull --quiet --policy missing "$1" 2>&1) ||
+        fail "the image of $1 could not be fetched, $variable=NAME:TAG names another: ${reason##*$'\n'}"
+}
+
 need_port() {
     local port inside variable
     read -r port inside variable < <(ports "$1")
@@ -39,7 +47,7 @@ need_port() {
 }
 
 up() {
-    local stores store
+    local stores store service
     case $1 in
         minio | localstack) stores=("$1") ;;
         all) stores=(minio localstack) ;;
@@ -47,6 +55,7 @@ up() {
     esac
     need_docker
     for store in "${stores[@]}"; do need_port "$store"; done
+    for service in "${stores[@]}" init; do need_image "$service"; done
     docker compose up -d --wait "${stores[@]}" ||
         fail "the servers did not come up: \`docker compose logs ${stores[*]}\` says why"
     for store in "${stores[@]}"; do
@@ -62,6 +71,10 @@ case ${1:-} in
     up) up "${2:-all}" ;;
     down)
         need_docker
+        if [[ -z $(docker compose --profile init ps --all --quiet) ]]; then
+            echo "nothing is up"
+            exit 0
+        fi
         # With their volumes: the next `up` starts from empty stores.
         docker compose --profile init down --volumes --remove-orphans ||
             fail "the servers could not be removed"

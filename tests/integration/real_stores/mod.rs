@@ -3,6 +3,7 @@
 //! `S3_REPLICATOR_TEST_STORES` switches them on, see [`servers::Kind::server`]. A server that is
 //! switched on and cannot be started is a failure, never a skip.
 
+mod compose;
 mod container;
 mod cross_service;
 mod harness;
