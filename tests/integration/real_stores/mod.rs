@@ -10,6 +10,7 @@ mod harness;
 mod keeper;
 mod killed;
 mod recordings;
+mod replay;
 mod seaweedfs;
 mod servers;
 mod table;
