@@ -22,6 +22,10 @@ use crate::local::faults::{InvalidEndpoint, RemoteService};
 /// How long a store may take to say that it is there.
 const REACH: Duration = Duration::from_secs(5);
 
+/// The pauses before attempts to remove what is left: of a run that was cut off, writes may still
+/// be under way.
+const ATTEMPTS: [Duration; 2] = [Duration::ZERO, Duration::from_secs(1)];
+
 /// Where a store is, and who we are there.
 #[derive(Debug, Clone)]
 pub struct RemotePlace {
@@ -178,7 +182,13 @@ impl RemoteStore {
 
     /// Removes every bucket that was made and is still there; answers those it could not.
     pub async fn remove_buckets(&self) -> Vec<String> {
-        self.remove(self.buckets()).await;
+        for pause in ATTEMPTS {
+            tokio::time::sleep(pause).await;
+            self.remove(self.buckets()).await;
+            if self.buckets().is_empty() {
+                break;
+            }
+        }
         self.buckets()
     }
 

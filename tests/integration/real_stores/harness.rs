@@ -139,7 +139,7 @@ impl Remains {
                 found.unwrap().status.success()
             }
         };
-        // Without a parent it has another one's number.
+        // By number and name: its parent is another one by now, and its number may be, too.
         let pid = self.function.split_whitespace().next();
         let function = processes.iter().any(|process| {
             process.split_whitespace().next() == pid && process.contains("bootstrap")
