@@ -670,7 +670,7 @@ impl World {
         let mut options = LambdaOptions {
             retry_delays: vec![delay, delay],
             mapping: MappingOptions {
-                redelivery_delay: delay,
+                redelivery_delay: Some(delay),
                 quiesced: hook,
                 ..MappingOptions::default()
             },

@@ -143,7 +143,7 @@ struct Record<'a> {
     message_id: &'a str,
     receipt_handle: &'a str,
     body: &'a str,
-    attributes: Attributes,
+    attributes: Attributes<'a>,
     message_attributes: serde_json::Map<String, serde_json::Value>,
     md5_of_body: String,
     event_source: &'static str,
@@ -154,10 +154,10 @@ struct Record<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Attributes {
+struct Attributes<'a> {
     approximate_receive_count: String,
     sent_timestamp: String,
-    sender_id: &'static str,
+    sender_id: &'a str,
     approximate_first_receive_timestamp: String,
 }
 
@@ -170,7 +170,7 @@ impl<'a> Record<'a> {
             attributes: Attributes {
                 approximate_receive_count: message.receive_count.to_string(),
                 sent_timestamp: unix_millis(message.sent_at).to_string(),
-                sender_id: "AIDAIENQZJOLO23YVJ4VO",
+                sender_id: &message.sender_id,
                 approximate_first_receive_timestamp: unix_millis(message.first_received_at)
                     .to_string(),
             },
@@ -206,6 +206,7 @@ mod tests {
             id: id.to_owned(),
             body: body.to_owned(),
             receipt_handle: format!("receipt-{id}"),
+            sender_id: "AIDAIENQZJOLO23YVJ4VO".to_owned(),
             receive_count: 2,
             sent_at: UNIX_EPOCH + Duration::from_millis(1_545_082_649_183),
             first_received_at: UNIX_EPOCH + Duration::from_millis(1_545_082_649_185),

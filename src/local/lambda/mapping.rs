@@ -4,6 +4,8 @@
 //! its messages stay invisible; after it failed, they come again once the delay has passed and
 //! the store has quiesced. That is the order of things on AWS, where the visibility timeout is
 //! six times the function's, without its minutes of waiting.
+//!
+//! The queue is in this program ([`Queue`]) or a real one; the mapping is the same.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -12,13 +14,65 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use super::batch::{self, BatchLimits};
 use super::invocation::{Event, Invoke, Quiesced, at_once};
 use super::queue::{Message, Queue};
+
+/// How long one look for messages waits for the first of them. It is also how long a mapping that
+/// is told to stop may take to notice.
+const POLL: Duration = Duration::from_secs(1);
+
+/// A queue as a mapping needs it.
+///
+/// A message that was received is hidden, and comes again by itself when its visibility timeout
+/// has passed. What cannot be done is left to that, so nothing here fails.
+pub trait MessageQueue: Clone + Send + Sync + 'static {
+    /// Its ARN: `arn:aws:sqs:REGION:ACCOUNT:NAME`.
+    fn arn(&self) -> &str;
+
+    /// How long a received message stays invisible.
+    fn visibility_timeout(&self) -> Duration;
+
+    /// Takes up to `max` messages; waits at most so long for the first. It must run to its end,
+    /// or messages may be hidden that nobody has.
+    fn receive(&self, max: usize, wait: Duration) -> impl Future<Output = Vec<Message>> + Send;
+
+    /// Deletes messages that were received.
+    fn delete(&self, messages: &[&Message]) -> impl Future<Output = ()> + Send;
+
+    /// Makes messages that were received visible after this time from now.
+    fn hide(&self, messages: &[&Message], after: Duration) -> impl Future<Output = ()> + Send;
+}
+
+impl MessageQueue for Queue {
+    fn arn(&self) -> &str {
+        self.arn()
+    }
+
+    fn visibility_timeout(&self) -> Duration {
+        self.visibility_timeout()
+    }
+
+    async fn receive(&self, max: usize, wait: Duration) -> Vec<Message> {
+        timeout(wait, self.receive(max)).await.unwrap_or_default()
+    }
+
+    async fn delete(&self, messages: &[&Message]) {
+        for message in messages {
+            self.delete(&message.receipt_handle);
+        }
+    }
+
+    async fn hide(&self, messages: &[&Message], after: Duration) {
+        for message in messages {
+            self.change_visibility(&message.receipt_handle, after);
+        }
+    }
+}
 
 /// How messages are gathered and given back.
 #[derive(Clone)]
@@ -29,8 +83,9 @@ pub struct MappingOptions {
     pub concurrency: usize,
     /// Whether the function's answer names the messages that failed (`ReportBatchItemFailures`).
     pub report_batch_item_failures: bool,
-    /// How long after a failed invocation its messages are received again at the earliest.
-    pub redelivery_delay: Duration,
+    /// How long after a failed invocation its messages are received again at the earliest; without
+    /// it the queue's visibility timeout alone decides, as on AWS.
+    pub redelivery_delay: Option<Duration>,
     /// What else is awaited before that.
     pub quiesced: Quiesced,
 }
@@ -44,38 +99,58 @@ impl Default for MappingOptions {
             },
             concurrency: 5,
             report_batch_item_failures: true,
-            redelivery_delay: Duration::from_secs(1),
+            redelivery_delay: Some(Duration::from_secs(1)),
             quiesced: at_once(),
         }
     }
 }
 
-/// A mapping at work; it stops when dropped, and what it had in work comes again.
-pub struct Mapping(AbortHandle);
+/// A mapping at work. Dropped, it stops at once, and what it had in work comes again.
+pub struct Mapping {
+    stop: watch::Sender<bool>,
+    polling: JoinHandle<()>,
+}
 
 impl Mapping {
     /// Starts to poll the queue.
-    pub fn start(queue: Queue, invoke: Invoke, options: MappingOptions) -> Self {
-        Self(tokio::spawn(poll(queue, invoke, options)).abort_handle())
+    pub fn start(queue: impl MessageQueue, invoke: Invoke, options: MappingOptions) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let polling = tokio::spawn(poll(queue, invoke, options, stopped));
+        Self { stop, polling }
+    }
+
+    /// Takes no more messages, and waits until those in work are deleted or given back.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        // Fails only together with the runtime.
+        let _ = (&mut self.polling).await;
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        self.0.abort();
+        self.polling.abort();
     }
 }
 
-async fn poll(queue: Queue, invoke: Invoke, options: MappingOptions) {
+async fn poll(
+    queue: impl MessageQueue,
+    invoke: Invoke,
+    options: MappingOptions,
+    stopped: watch::Receiver<bool>,
+) {
     let slots = Arc::new(Semaphore::new(options.concurrency));
     let mut deliveries = JoinSet::new();
+    let mut stopping = stopped.clone();
     loop {
-        let slot = Arc::clone(&slots)
-            .acquire_owned()
-            .await
-            .expect("nobody closes it");
+        let slot = tokio::select! {
+            biased;
+            // Nobody can stop it any more when the sender is gone, and then it is aborted.
+            _ = stopping.wait_for(|stop| *stop) => break,
+            slot = Arc::clone(&slots).acquire_owned() => slot.expect("nobody closes it"),
+        };
         let slot = Arc::new(slot);
-        let messages = gather(&queue, options.limits).await;
+        let messages = gather(&queue, options.limits, &stopped).await;
         let batches = batch::split(messages, options.limits).into_iter();
         let delivering: Vec<_> = batches
             .map(|batch| {
@@ -89,30 +164,42 @@ async fn poll(queue: Queue, invoke: Invoke, options: MappingOptions) {
                 )
             })
             .collect();
-        deliveries.spawn(join_all(delivering));
+        if !delivering.is_empty() {
+            deliveries.spawn(join_all(delivering));
+        }
         while deliveries.try_join_next().is_some() {}
     }
+    while deliveries.join_next().await.is_some() {}
 }
 
-/// Waits for messages until enough of them are there, or the first has waited long enough.
-async fn gather(queue: &Queue, limits: BatchLimits) -> Vec<Message> {
-    let mut messages = queue.receive(limits.size).await;
+/// Looks for messages until enough of them are there, or the first has waited long enough; none
+/// if there are none for now.
+async fn gather(
+    queue: &impl MessageQueue,
+    limits: BatchLimits,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<Message> {
+    let mut messages = queue.receive(limits.size, POLL).await;
     let first = Instant::now();
-    while !batch::is_due(&messages, first.elapsed(), limits) {
-        // The window must not eat into the time that the function has.
-        hide(queue, &messages, queue.visibility_timeout() + limits.window);
-        let missing = limits.size - messages.len();
-        tokio::select! {
-            biased;
-            more = queue.receive(missing) => messages.extend(more),
-            () = tokio::time::sleep_until(first + limits.window) => {}
+    let mut fresh = 0;
+    while !messages.is_empty() && !batch::is_due(&messages, first.elapsed(), limits) {
+        if *stopped.borrow() {
+            queue.hide(&refer(&messages), Duration::ZERO).await;
+            return Vec::new();
         }
+        // The window must not eat into the time that the function has.
+        let visibility = queue.visibility_timeout() + limits.window;
+        queue.hide(&refer(&messages[fresh..]), visibility).await;
+        fresh = messages.len();
+        let left = limits.window.saturating_sub(first.elapsed());
+        let missing = limits.size - messages.len();
+        messages.extend(queue.receive(missing, left.min(POLL)).await);
     }
     messages
 }
 
 async fn deliver(
-    queue: Queue,
+    queue: impl MessageQueue,
     invoke: Invoke,
     options: MappingOptions,
     batch: Vec<Message>,
@@ -123,51 +210,53 @@ async fn deliver(
         drop(slot);
         let report = options.report_batch_item_failures;
         let failed = batch::failed(&batch, &invocation.result, report);
-        for message in batch.iter().filter(|message| !failed.contains(&message.id)) {
-            queue.delete(&message.receipt_handle);
-        }
-        if !failed.is_empty() {
-            tokio::time::sleep(options.redelivery_delay).await;
+        let handled = batch.iter().filter(|message| !failed.contains(&message.id));
+        queue.delete(&handled.collect::<Vec<_>>()).await;
+        if let (Some(delay), false) = (options.redelivery_delay, failed.is_empty()) {
+            tokio::time::sleep(delay).await;
             (options.quiesced)().await;
         }
         failed
     };
     let failed: BTreeSet<String> = hold(&queue, &batch, handling).await;
-    for message in batch.iter().filter(|message| failed.contains(&message.id)) {
-        queue.change_visibility(&message.receipt_handle, Duration::ZERO);
+    if options.redelivery_delay.is_some() {
+        let failed = batch.iter().filter(|message| failed.contains(&message.id));
+        queue
+            .hide(&failed.collect::<Vec<_>>(), Duration::ZERO)
+            .await;
     }
 }
 
 /// Keeps messages invisible for as long as the work takes.
-async fn hold<T>(queue: &Queue, messages: &[Message], work: impl Future<Output = T>) -> T {
+async fn hold<T>(
+    queue: &impl MessageQueue,
+    messages: &[Message],
+    work: impl Future<Output = T>,
+) -> T {
     let visibility = queue.visibility_timeout();
     let mut work = pin!(work);
-    hide(queue, messages, visibility);
+    queue.hide(&refer(messages), visibility).await;
     loop {
         match timeout(visibility / 2, &mut work).await {
             Ok(done) => return done,
-            Err(_) => hide(queue, messages, visibility),
+            Err(_) => queue.hide(&refer(messages), visibility).await,
         }
     }
 }
 
-fn hide(queue: &Queue, messages: &[Message], visibility: Duration) {
-    for message in messages {
-        queue.change_visibility(&message.receipt_handle, visibility);
-    }
+fn refer(messages: &[Message]) -> Vec<&Message> {
+    messages.iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
-    use serde_json::{Value, json};
-    use tokio::sync::watch;
-
     use super::super::activity::Activity;
     use super::super::invocation::{FunctionError, Invocation};
     use super::super::queue::{QueueOptions, Redrive};
     use super::*;
+    use serde_json::{Value, json};
 
     const POISON: &str = "poison";
 
@@ -370,7 +459,7 @@ mod tests {
         let world = World::new();
         let options = MappingOptions {
             concurrency: 1,
-            redelivery_delay: Duration::from_secs(60),
+            redelivery_delay: Some(Duration::from_secs(60)),
             ..MappingOptions::default()
         };
         let _mapping = world.map(Duration::ZERO, options);
@@ -393,5 +482,59 @@ mod tests {
         world.activity.wait_idle().await;
         assert_eq!(world.seen().len(), 2);
         assert!(world.dead_letters.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_delay_the_visibility_timeout_alone_brings_messages_again() {
+        let world = World::new();
+        for body in ["a", POISON] {
+            world.queue.send(body);
+        }
+        let options = MappingOptions {
+            redelivery_delay: None,
+            ..MappingOptions::default()
+        };
+        let _mapping = world.map(Duration::from_secs(1), options);
+        world.activity.wait_idle().await;
+        let expected: [(u128, &[&str]); 3] = [
+            (0, &["a", POISON]),
+            (30_000, &[POISON]),
+            (60_000, &[POISON]),
+        ];
+        assert_eq!(world.seen(), batches(&expected));
+        assert_eq!(world.dead_letters.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mapping_told_to_stop_finishes_what_it_has_and_takes_no_more() {
+        let world = World::new();
+        world.queue.send("a");
+        let mapping = world.map(Duration::from_secs(10), MappingOptions::default());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let stopping = tokio::spawn(mapping.stop());
+        tokio::time::sleep(POLL * 2).await;
+        world.queue.send("b");
+        stopping.await.unwrap();
+        assert_eq!(world.seen(), batches(&[(0, &["a"])]));
+        assert_eq!(world.queue.messages()[0].receive_count, 0);
+        assert_eq!(world.queue.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_waited_for_others_are_given_back_at_once_on_a_stop() {
+        let world = World::new();
+        world.queue.send("a");
+        let options = MappingOptions {
+            limits: BatchLimits {
+                size: 2,
+                window: Duration::from_secs(300),
+            },
+            ..MappingOptions::default()
+        };
+        let mapping = world.map(Duration::ZERO, options);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        mapping.stop().await;
+        assert!(world.seen().is_empty());
+        assert_eq!(world.queue.try_receive(1).len(), 1);
     }
 }

@@ -37,7 +37,7 @@ pub use failure::record as failure_record;
 pub use function::{Function, FunctionOptions};
 pub use instance::Program;
 pub use invocation::{Event, FunctionError, Invocation, Invoke, Quiesced, at_once};
-pub use mapping::{Mapping, MappingOptions};
+pub use mapping::{Mapping, MappingOptions, MessageQueue};
 pub use process::LogLine;
 pub use queue::{Message, Queue, QueueOptions, Redrive};
 pub use runtime_api::MAX_ANSWER;

@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 use super::activity::{Activity, Busy};
 
+/// What S3 is to a queue.
+const SENDER: &str = "AIDAIENQZJOLO23YVJ4VO";
+
 /// What a queue is.
 #[derive(Debug, Clone)]
 pub struct QueueOptions {
@@ -58,6 +61,8 @@ pub struct Message {
     pub body: String,
     /// Identifies this receipt; empty if it was never received.
     pub receipt_handle: String,
+    /// Who sent it, as SQS calls them.
+    pub sender_id: String,
     /// How often it has been received, this time included.
     pub receive_count: u32,
     /// When it was sent.
@@ -112,6 +117,7 @@ impl Queue {
             id: id.clone(),
             body: body.into(),
             receipt_handle: String::new(),
+            sender_id: SENDER.to_owned(),
             receive_count: 0,
             sent_at: now,
             first_received_at: now,
