@@ -45,11 +45,11 @@ def create_buckets(s3):
     )
 
 
-def notify(s3, arn, events):
+def notify(s3, arns, events):
     s3(MASTER[1]).put_bucket_notification_configuration(
         Bucket=MASTER[0],
         NotificationConfiguration={
-            "QueueConfigurations": [{"Id": "s3-replicator", "QueueArn": arn, "Events": events}]
+            "QueueConfigurations": [{"QueueArn": arn, "Events": events} for arn in arns]
         },
     )
 
@@ -61,7 +61,8 @@ def minio():
 
     create_buckets(s3)
     # Changes of tags come as `ObjectCreated:PutTagging` there.
-    notify(s3, "arn:minio:sqs::REPLICATOR:webhook", [CREATED, REMOVED])
+    webhooks = [f"arn:minio:sqs::{name}:webhook" for name in ("REPLICATOR", "PROMPT")]
+    notify(s3, webhooks, [CREATED, REMOVED])
 
 
 def localstack():
@@ -83,7 +84,7 @@ def localstack():
     dead = queue(f"{QUEUE}-dead", {"MessageRetentionPeriod": "1209600"})
     redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": "5"})
     events = queue(QUEUE, {"RedrivePolicy": redrive, "VisibilityTimeout": "30"})
-    notify(s3, events, [CREATED, REMOVED, TAGGED])
+    notify(s3, [events], [CREATED, REMOVED, TAGGED])
 
 
 if __name__ == "__main__":

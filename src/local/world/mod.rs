@@ -28,6 +28,7 @@ pub use self::outcome::OutcomeLine;
 pub use self::remote::{RemotePlace, RemoteStore, StoreError};
 pub use self::replay::{Happening, Replayed, replay};
 pub use self::stores::Keys;
+pub(in crate::local) use self::stores::tagging;
 
 use self::outcome::Outcomes;
 use self::stores::Stores;
@@ -217,19 +218,43 @@ impl World {
 
     /// Waits for the next notification and hands it to the function.
     pub async fn forward_next(&mut self) {
-        if let Some(notification) = self.notifications.recv().await {
-            self.send(&notification.body);
+        for event in self.next_events().await {
+            self.send_event(event);
         }
+    }
+
+    /// Waits for the next notification; answers what the function is to receive of it.
+    pub async fn next_events(&mut self) -> Vec<String> {
+        match self.notifications.recv().await {
+            Some(notification) => self.wrapped(&notification.body),
+            None => Vec::new(),
+        }
+    }
+
+    /// Hands an event to the function; answers the request's or message's id.
+    pub fn send_event(&self, event: String) -> String {
+        self.lambda.send(self.source.route(), event)
+    }
+
+    /// Whether all that was handed to the function has been handled.
+    pub fn is_idle(&self) -> bool {
+        self.lambda.is_idle()
+    }
+
+    /// A client of the user for the store that has this bucket, one of the header's.
+    pub fn client(&self, bucket: &str) -> aws_sdk_s3::Client {
+        self.stores.client(bucket).clone()
     }
 
     /// Sends a notification on the way that the source takes.
     fn send(&self, body: &str) -> Vec<String> {
+        let events = self.wrapped(body).into_iter();
+        events.map(|event| self.send_event(event)).collect()
+    }
+
+    fn wrapped(&self, body: &str) -> Vec<String> {
         // Only a notification that is no JSON cannot be wrapped, and the store makes none.
-        let events = wrap(self.source, body, &self.place).unwrap_or_default();
-        events
-            .into_iter()
-            .map(|event| self.lambda.send(self.source.route(), event))
-            .collect()
+        wrap(self.source, body, &self.place).unwrap_or_default()
     }
 
     /// Waits until no event is queued or running, new ones included.

@@ -121,6 +121,11 @@ impl RemoteStore {
         &self.place
     }
 
+    /// What reaches the store, for clients of its other services.
+    pub fn http_client(&self) -> SharedHttpClient {
+        self.http_client.clone()
+    }
+
     /// A client that asks the store itself, past every layer.
     pub fn client(&self, region: &str) -> Client {
         self.client_at(&self.place.endpoint, region)

@@ -378,7 +378,7 @@ fn failed(
 }
 
 /// Tags as S3's API takes them.
-pub(super) fn tagging(tags: &BTreeMap<String, String>) -> Tagging {
+pub(in crate::local) fn tagging(tags: &BTreeMap<String, String>) -> Tagging {
     let tags = tags.iter().map(|(key, value)| {
         Tag::builder()
             .key(key)
