@@ -5,6 +5,7 @@
 //! - [`lambda`]: the local Lambda, with its retries, queue and dead letters
 //! - [`faults`]: what goes wrong between the function and its stores, and a journal of it all
 //! - [`live`]: real stores' own events, and the function that they wake
+//! - [`record`]: writes a recording of what happens
 //! - [`recording`]: operations and deliveries in a file
 //! - [`world`]: all of these together; replays recordings
 //! - [`simulate`]: the same code in virtual time, millions of schedules at a time
@@ -13,6 +14,7 @@ pub mod faults;
 pub mod http;
 pub mod lambda;
 pub mod live;
+pub mod record;
 pub mod recording;
 pub mod s3;
 pub mod simulate;

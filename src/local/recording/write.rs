@@ -18,13 +18,20 @@ use crate::local::lambda::Source;
 impl Recording {
     /// The text of the file.
     pub fn to_json_lines(&self) -> String {
-        let mut lines = to_line(&self.header);
+        let mut lines = self.header.to_json_line();
         for step in &self.steps {
             lines.push('\n');
             lines.push_str(&step.to_json_line());
         }
         lines.push('\n');
         lines
+    }
+}
+
+impl Header {
+    /// The header as it stands in a file, without the line's end.
+    pub fn to_json_line(&self) -> String {
+        to_line(self)
     }
 }
 

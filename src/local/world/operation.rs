@@ -127,6 +127,7 @@ async fn put_object(
         .set_checksum_algorithm(algorithm(put))
         .body(ByteStream::from(body))
         .customize()
+        .config_override(checksums(put))
         .mutate_request(move |request| {
             set_headers(request, &sent.metadata, &sent.headers, &sent.tags);
         })
@@ -139,6 +140,14 @@ async fn put_object(
 fn algorithm(put: &Put) -> Option<ChecksumAlgorithm> {
     put.checksum
         .map(|checksum| ChecksumAlgorithm::from(checksum.as_str()))
+}
+
+/// A checksum that is named is sent: otherwise the SDK names the algorithm and sends no value.
+fn checksums(put: &Put) -> aws_sdk_s3::config::Builder {
+    Config::builder().request_checksum_calculation(match put.checksum {
+        Some(_) => RequestChecksumCalculation::WhenSupported,
+        None => RequestChecksumCalculation::WhenRequired,
+    })
 }
 
 async fn upload(stores: &Stores, bucket: &str, put: &Put) -> Result<Option<String>, WorldError> {
@@ -167,14 +176,7 @@ async fn upload(stores: &Stores, bucket: &str, put: &Put) -> Result<Option<Strin
             .set_checksum_algorithm(algorithm(put))
             .body(ByteStream::from(bytes(&put.body, offset, size)?))
             .customize()
-            // Otherwise the SDK names the algorithm of a part and sends no value.
-            .config_override(Config::builder().request_checksum_calculation(
-                if put.checksum.is_some() {
-                    RequestChecksumCalculation::WhenSupported
-                } else {
-                    RequestChecksumCalculation::WhenRequired
-                },
-            ))
+            .config_override(checksums(put))
             .send()
             .await
             .map_err(|error| failed("UploadPart", bucket, &put.key, error))?;
