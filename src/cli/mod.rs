@@ -6,6 +6,7 @@
 mod demo;
 mod dev;
 mod program;
+mod record;
 mod replay;
 mod simulate;
 mod spectator;
@@ -17,6 +18,8 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::chain;
+use crate::local::live::LiveError;
+use crate::local::record::RecordError;
 
 /// Keeps any number of S3 buckets equal to one master bucket.
 #[derive(Debug, Parser)]
@@ -46,6 +49,9 @@ enum Command {
     /// Keeps a local world up and replicates what any S3 client writes to it
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::Dev),
+    /// Does what `dev` does, and writes a recording of it
+    #[command(after_help = record::EXAMPLES)]
+    Record(record::Record),
     /// Replays recordings and judges their expectations
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Replay),
@@ -82,6 +88,12 @@ enum CommandError {
     /// Exit code 1.
     #[error(transparent)]
     Store(#[from] crate::local::world::StoreError),
+    /// Exit code 1.
+    #[error(transparent)]
+    Live(#[from] crate::local::live::LiveError),
+    /// Exit code 1, or 2 for what the user named.
+    #[error(transparent)]
+    Record(#[from] crate::local::record::RecordError),
 }
 
 /// How a command ended.
@@ -105,6 +117,7 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Demo(demo) => demo.run().await,
             Command::Dev(dev) => dev.run().await,
+            Command::Record(record) => record.run().await,
             Command::Replay(replay) => replay.run().await,
             Command::Simulate(simulate) => simulate.run(),
             Command::Function => unreachable!("handled above"),
@@ -117,8 +130,13 @@ pub fn main() -> ExitCode {
         Err(error) => {
             anstream::eprintln!("error: {}", chain(&error));
             ExitCode::from(match error {
-                CommandError::Input(_) => 2,
-                CommandError::World(_) | CommandError::Store(_) => 1,
+                CommandError::Input(_)
+                | CommandError::Live(LiveError::SeveralMasters { .. })
+                | CommandError::Record(RecordError::Exists(_)) => 2,
+                CommandError::World(_)
+                | CommandError::Store(_)
+                | CommandError::Live(_)
+                | CommandError::Record(_) => 1,
             })
         }
     }

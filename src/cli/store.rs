@@ -11,6 +11,7 @@ use aws_credential_types::provider::ProvideCredentials;
 
 use super::CommandError;
 use crate::error::chain;
+use crate::local::live::Wiring;
 use crate::local::world::{RemotePlace, RemoteStore, Store, StoreError};
 
 /// A store by the name that it has on the command line.
@@ -55,6 +56,21 @@ impl StoreName {
             Err(error @ StoreError::Endpoint(_)) => Err(CommandError::Input(chain(&error))),
             Err(error) => Err(CommandError::Store(error)),
         }
+    }
+
+    /// Where a bucket of it sends events that sends none yet; unknown of a store that `just up`
+    /// does not start.
+    pub(super) fn wiring(&self) -> Option<Wiring> {
+        match self {
+            Self::Minio => Some(Wiring::minio()),
+            Self::LocalStack => Some(Wiring::localstack()),
+            Self::Embedded | Self::Url(_) => None,
+        }
+    }
+
+    /// Whether its keys are no secret.
+    pub(super) fn has_well_known_keys(&self) -> bool {
+        !matches!(self, Self::Url(_))
     }
 
     /// Where it is; nowhere if it is in this program.

@@ -1,0 +1,81 @@
+//! `NAME@REGION`, as `--master` and `--target` take it.
+
+use std::collections::BTreeMap;
+
+use crate::targets::{TARGETS_TAG, is_bucket_name, is_region};
+
+/// A tag value holds no more: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/CostAllocTagging.html>
+const TAG_VALUE_LIMIT: usize = 256;
+
+/// A bucket in a region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Place {
+    pub(in crate::cli) bucket: String,
+    pub(in crate::cli) region: String,
+}
+
+pub(in crate::cli) fn place(text: &str) -> Result<Place, String> {
+    let (bucket, region) = text
+        .split_once('@')
+        .ok_or("expected NAME@REGION, like a@us-east-1")?;
+    if !is_bucket_name(bucket) {
+        return Err(format!("{bucket:?} is no bucket name by S3's naming rules"));
+    }
+    if !is_region(region) {
+        return Err(format!("{region:?} is no region, like us-east-1"));
+    }
+    Ok(Place {
+        bucket: bucket.to_owned(),
+        region: region.to_owned(),
+    })
+}
+
+/// The targets as tags of the master, continued where one value cannot hold them.
+pub(in crate::cli) fn tags(targets: &[Place]) -> BTreeMap<String, String> {
+    let mut values: Vec<String> = Vec::new();
+    for Place { bucket, region } in targets {
+        let entry = format!("{bucket}@{region}");
+        match values.last_mut() {
+            Some(value) if value.len() + 1 + entry.len() <= TAG_VALUE_LIMIT => {
+                value.push(' ');
+                value.push_str(&entry);
+            }
+            _ => values.push(entry),
+        }
+    }
+    let names = std::iter::once(TARGETS_TAG.to_owned())
+        .chain((2..).map(|number| format!("{TARGETS_TAG}.{number}")));
+    names.zip(values).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("bucket", "expected NAME@REGION")]
+    #[case("B@us-east-1", "no bucket name")]
+    #[case("bucket@mars", "no region")]
+    fn a_mistaken_place_is_named(#[case] text: &str, #[case] expected: &str) {
+        assert!(place(text).expect_err("it is mistaken").contains(expected));
+    }
+
+    #[test]
+    fn targets_beyond_one_tag_value_continue_in_the_next() {
+        let targets: Vec<Place> = (0..20)
+            .map(|number| Place {
+                bucket: format!("replica-number-{number}"),
+                region: "ap-southeast-1".to_owned(),
+            })
+            .collect();
+        let tags = tags(&targets);
+        let pairs = tags
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()));
+        assert!(tags.values().all(|value| value.len() <= TAG_VALUE_LIMIT));
+        let list = crate::targets::parse(pairs, |_| false);
+        assert_eq!((list.targets.len(), list.problems.len()), (20, 0));
+    }
+}
