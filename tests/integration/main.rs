@@ -3,6 +3,7 @@
 mod cli;
 mod embedded_s3;
 mod function;
+mod live;
 mod local_lambda;
 mod real_stores;
 mod recordings;

@@ -1,0 +1,10 @@
+//! Events that a store sends by itself: `dev` and `record` at work, and nothing lost on the way.
+
+mod by_hand;
+mod command;
+mod embedded;
+mod localstack;
+mod minio;
+mod server;
+mod store;
+mod world;
