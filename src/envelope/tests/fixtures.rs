@@ -199,15 +199,15 @@ const EXPECTED: &[(&str, &[&str])] = &[
         "localstack-put",
         &[
             "sqs",
-            r#"delivery "059f36b4-87a3-44ab-83d2-661975830a7d""#,
-            r#"  Created artifacts "a b/c.txt" eu-central-1 ObjectCreated:Put"#,
+            r#"delivery "0331d6c8-0585-4564-bde4-b003b8a4bd10""#,
+            r#"  Created artifacts "a b+c/é.txt" us-east-1 ObjectCreated:Put"#,
         ],
     ),
     (
         "localstack-test-event",
         &[
             "sqs",
-            r#"delivery "059f36b4-87a3-44ab-83d2-661975830a7d""#,
+            r#"delivery "65c03712-94a6-46e6-9b13-039e5eec22ef""#,
             "  ignored s3:TestEvent",
         ],
     ),

@@ -5,8 +5,8 @@
 //!
 //! MinIO looks into that folder every three seconds. So that nobody waits for that, a bucket may
 //! notify a second webhook without a folder as well, which sends at once and nothing again. Of two
-//! copies, equal in every byte, the later one is answered and otherwise left alone: `sequencer`
-//! and request id are among the bytes, so no two events are equal.
+//! copies, equal in every byte, the later one is answered and otherwise left alone. No two events
+//! are equal: the id of the request that caused them is among the bytes, and the key.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

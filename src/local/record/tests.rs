@@ -215,7 +215,7 @@ async fn body_is_kept_where_it_fits(#[case] body: Vec<u8>, #[case] expected: &st
     let operations = stage.operations();
     assert!(operations[0].contains(expected), "{operations:?}");
     stage.recorder.finish().await.unwrap();
-    let recording = Recording::load(&stage.folder.path().join("it.jsonl")).unwrap();
+    let recording = Recording::load(stage.folder.path().join("it.jsonl")).unwrap();
     let Action::Operation(operation) = &recording.steps[0].action else {
         panic!("{:?}", recording.steps);
     };
