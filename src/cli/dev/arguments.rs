@@ -23,8 +23,9 @@ pub(in crate::cli) struct WorldArguments {
     /// is then listened to on Docker's bridge as well, so that containers reach it
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// The bucket that is replicated. In a real store it is made if need be, tagged and wired;
-    /// without one, every tagged bucket there is served. Embedded, there is then a plain S3
+    /// The bucket that is replicated. In a real store it is made if need be, tagged and, with
+    /// minio and localstack, wired; without one, every tagged bucket there is served. Embedded,
+    /// there is then a plain S3
     #[arg(long, value_name = "NAME@REGION", value_parser = place)]
     pub(in crate::cli) master: Option<Place>,
     /// A bucket that it is replicated to; may be given more than once
@@ -101,8 +102,13 @@ impl WorldArguments {
         };
         self.check()?;
         let wiring = self.function.store.wiring();
-        if self.targets.is_empty() && wiring.is_none() {
-            return Ok(vec![master(store, &place.bucket).await?]);
+        if wiring.is_none() {
+            // Before anything is made in a store where it would be of no use.
+            let found = master(store, &place.bucket).await?;
+            found.channels(store).await?;
+            if self.targets.is_empty() {
+                return Ok(vec![found]);
+            }
         }
         let mut bucket = Bucket::new(&place.bucket, &place.region);
         bucket.tags = tags(&self.targets);

@@ -81,10 +81,13 @@ pub async fn master(store: &RemoteStore, name: &str) -> Result<Master, LiveError
 pub async fn look_at(store: &RemoteStore, name: &str) -> Result<Bucket, LiveError> {
     let mut bucket = Bucket::new(name, "us-east-1");
     let client = store.client("us-east-1");
-    let location = client.get_bucket_location().bucket(name).send().await;
-    let location =
-        location.map_err(|error| LiveError::bucket("GetBucketLocation", &bucket, error))?;
-    match location.location_constraint.as_ref().map(|it| it.as_str()) {
+    let location = match client.get_bucket_location().bucket(name).send().await {
+        Ok(location) => location.location_constraint,
+        // SeaweedFS answers what nobody can read, which names no region either.
+        Err(error) if error.code().is_none() && error.raw_response().is_some() => None,
+        Err(error) => return Err(LiveError::bucket("GetBucketLocation", &bucket, error)),
+    };
+    match location.as_ref().map(|location| location.as_str()) {
         None | Some("") => {}
         Some("EU") => bucket.region = "eu-west-1".to_owned(),
         Some(region) => bucket.region = region.to_owned(),
