@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -19,6 +19,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 use super::LiveError;
 use crate::local::http::{Body, Hangup, Request, Response, Server, Service, serve};
@@ -79,7 +80,7 @@ impl Webhook {
 
 struct Listener {
     accept: Accept,
-    accepted: Arc<Accepted>,
+    accepted: Arc<Mutex<Accepted>>,
 }
 
 impl Listener {
@@ -93,23 +94,21 @@ impl Listener {
 
 /// Digests of the latest events that were accepted.
 #[derive(Default)]
-struct Accepted(Mutex<VecDeque<[u8; 32]>>);
+struct Accepted(VecDeque<[u8; 32]>);
 
 impl Accepted {
-    fn has(&self, digest: &[u8; 32]) -> bool {
-        self.digests().contains(digest)
-    }
-
-    fn add(&self, digest: [u8; 32]) {
-        let mut digests = self.digests();
-        digests.push_back(digest);
-        if digests.len() > REMEMBERED {
-            digests.pop_front();
+    /// Has an event accepted, unless it was before.
+    async fn take(&mut self, event: String, accept: &Accept) -> Result<(), Refusal> {
+        let digest = Sha256::digest(&event).into();
+        if self.0.contains(&digest) {
+            return Ok(());
         }
-    }
-
-    fn digests(&self) -> MutexGuard<'_, VecDeque<[u8; 32]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        accept(event).await?;
+        self.0.push_back(digest);
+        if self.0.len() > REMEMBERED {
+            self.0.pop_front();
+        }
+        Ok(())
     }
 }
 
@@ -128,16 +127,10 @@ impl Service for Listener {
                 Ok(text) if serde_json::from_str::<&RawValue>(&text).is_ok() => text,
                 _ => return Ok(answer(StatusCode::BAD_REQUEST, "expected JSON\n")),
             };
-            let digest: [u8; 32] = Sha256::digest(&event).into();
-            if accepted.has(&digest) {
-                return Ok(answer(StatusCode::OK, ""));
-            }
-            // It goes on even if the caller hangs up: what was begun is not left half done.
-            let accepting = tokio::spawn(async move {
-                accept(event).await?;
-                accepted.add(digest);
-                Ok::<_, Refusal>(())
-            });
+            // It goes on even if the caller hangs up: what was begun is not left half done. One
+            // after the other, so that a copy finds the first one accepted or refused.
+            let accepting =
+                tokio::spawn(async move { accepted.lock().await.take(event, &accept).await });
             Ok(match accepting.await {
                 Ok(Ok(())) => answer(StatusCode::OK, ""),
                 Ok(Err(refusal)) => {
@@ -172,8 +165,6 @@ fn answer(status: StatusCode, text: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use http_body_util::Full;
     use rstest::rstest;
 
@@ -181,7 +172,7 @@ mod tests {
 
     const EVENT: &str = "{\"EventName\": \"s3:ObjectCreated:Put\",\n \"Records\": [ ]}";
 
-    type Taken = Arc<Mutex<Vec<String>>>;
+    type Taken = Arc<std::sync::Mutex<Vec<String>>>;
 
     /// A listener that accepts, or does not, and what it was given.
     fn listener(verdict: Result<(), Refusal>) -> (Listener, Taken) {
@@ -223,6 +214,23 @@ mod tests {
             assert_eq!(post(&listener, event).await, StatusCode::OK);
         }
         assert_eq!(*taken.lock().unwrap(), [EVENT, "{}"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn copy_that_comes_while_the_first_is_being_accepted_waits_for_it() {
+        let taken = Taken::default();
+        let given = Arc::clone(&taken);
+        let listener = Listener::new(Arc::new(move |event| {
+            let given = Arc::clone(&given);
+            Box::pin(async move {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                given.lock().unwrap().push(event);
+                Ok(())
+            })
+        }));
+        let answers = tokio::join!(post(&listener, EVENT), post(&listener, EVENT));
+        assert_eq!(answers, (StatusCode::OK, StatusCode::OK));
+        assert_eq!(*taken.lock().unwrap(), [EVENT]);
     }
 
     #[tokio::test]
