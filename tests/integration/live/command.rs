@@ -12,16 +12,16 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command that runs until it is told to end; it is killed when dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: Receiver<Value>,
     /// The first line: where it is.
-    pub(super) ready: Value,
+    pub(crate) ready: Value,
 }
 
 impl Running {
     /// Starts a command with `--json` and the real function, and waits until it is ready.
-    pub(super) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = command(arguments, environment)
             .args(["--json", "--function", env!("CARGO_BIN_EXE_bootstrap")])
             .stdout(Stdio::piped())
@@ -41,7 +41,7 @@ impl Running {
     }
 
     /// Waits until outcomes for all of these keys have come from a target; answers what came.
-    pub(super) fn outcomes(&self, target: &str, keys: &[&str]) -> Vec<Value> {
+    pub(crate) fn outcomes(&self, target: &str, keys: &[&str]) -> Vec<Value> {
         let (mut came, deadline) = (Vec::new(), Instant::now() + PATIENCE);
         let is_there = |came: &[Value], key: &&str| {
             came.iter()
@@ -59,13 +59,13 @@ impl Running {
     }
 
     /// Presses Ctrl-C; answers the exit code.
-    pub(super) fn interrupt(mut self) -> Option<i32> {
+    pub(crate) fn interrupt(mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
         self.child.wait().unwrap().code()
     }
 
     /// Ends it as a crash would.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -79,12 +79,12 @@ impl Drop for Running {
 }
 
 /// Runs a command to its end.
-pub(super) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     command(arguments, environment).output().unwrap()
 }
 
 /// What a command said was wrong.
-pub(super) fn errors(output: &Output) -> String {
+pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

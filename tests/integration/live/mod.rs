@@ -1,11 +1,7 @@
-//! Events that a store sends by itself: `dev` and `record` at work, and nothing lost on the way.
+//! `record` around the embedded S3, recordings of real stores, and stores that send no events; what
+//! needs a real store is in [`real_stores::live`](crate::real_stores).
 
-mod by_hand;
 mod captured;
-mod command;
+pub(crate) mod command;
 mod embedded;
-mod localstack;
-mod minio;
-mod server;
-mod store;
-mod world;
+pub(crate) mod store;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A client with this pair of keys.
-pub(super) fn client(endpoint: &str, (access_key, secret_key): (&str, &str)) -> Client {
+pub(crate) fn client(endpoint: &str, (access_key, secret_key): (&str, &str)) -> Client {
     Client::from_conf(
         Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -26,7 +26,7 @@ pub(super) fn client(endpoint: &str, (access_key, secret_key): (&str, &str)) -> 
 }
 
 /// Makes a bucket with this tag, or with none.
-pub(super) async fn create(client: &Client, bucket: &str, targets: Option<&str>) {
+pub(crate) async fn create(client: &Client, bucket: &str, targets: Option<&str>) {
     client.create_bucket().bucket(bucket).send().await.unwrap();
     if let Some(targets) = targets {
         let tag = Tag::builder()
@@ -40,14 +40,14 @@ pub(super) async fn create(client: &Client, bucket: &str, targets: Option<&str>)
 }
 
 /// Writes an object of one line.
-pub(super) async fn put(client: &Client, bucket: &str, key: &str, text: &str) {
+pub(crate) async fn put(client: &Client, bucket: &str, key: &str, text: &str) {
     let body = text.as_bytes().to_vec().into();
     let put = client.put_object().bucket(bucket).key(key).body(body);
     put.send().await.unwrap();
 }
 
 /// Every key of a bucket, with what stands in it.
-pub(super) async fn contents(client: &Client, bucket: &str) -> BTreeMap<String, Vec<u8>> {
+pub(crate) async fn contents(client: &Client, bucket: &str) -> BTreeMap<String, Vec<u8>> {
     let mut pages = client
         .list_objects_v2()
         .bucket(bucket)
@@ -69,7 +69,7 @@ pub(super) async fn contents(client: &Client, bucket: &str) -> BTreeMap<String, 
 }
 
 /// Waits until two buckets are equal; answers how long it took.
-pub(super) async fn wait_until_equal(client: &Client, master: &str, replica: &str) -> Duration {
+pub(crate) async fn wait_until_equal(client: &Client, master: &str, replica: &str) -> Duration {
     let start = Instant::now();
     let expected = contents(client, master).await;
     loop {

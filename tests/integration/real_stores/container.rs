@@ -33,8 +33,12 @@ pub(crate) struct Container {
 
 impl Container {
     /// Starts a container with a port of Docker's choice, or with the one that it is to have after
-    /// a restart as well.
-    pub(crate) async fn start(recipe: &Recipe, fixed_port: Option<u16>) -> Result<Self, String> {
+    /// a restart as well, and more variables than the recipe's.
+    pub(crate) async fn start(
+        recipe: &Recipe,
+        fixed_port: Option<u16>,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let image = std::env::var(recipe.variable).unwrap_or_else(|_| recipe.image.to_owned());
         let (repository, tag) = image
             .rsplit_once(':')
@@ -57,7 +61,7 @@ impl Container {
                 // Where the servers' own notifications go.
                 host.extra_hosts = Some(vec!["host.docker.internal:host-gateway".to_owned()]);
             });
-        for (variable, value) in recipe.environment {
+        for (variable, value) in recipe.environment.iter().chain(environment) {
             request = request.with_env_var(*variable, *value);
         }
         let failed = |error| {

@@ -9,6 +9,7 @@ mod cross_service;
 mod harness;
 mod keeper;
 mod killed;
+mod live;
 mod recordings;
 mod replay;
 mod seaweedfs;

@@ -81,7 +81,7 @@ impl Kind {
     }
 
     /// As the switch names it.
-    fn switch(self) -> &'static str {
+    pub(crate) fn switch(self) -> &'static str {
         match self {
             Self::Minio => "minio",
             Self::LocalStack => "localstack",
@@ -121,18 +121,23 @@ impl Kind {
             Self::LocalStack => &LOCALSTACK,
             Self::SeaweedFs => &SEAWEEDFS,
         };
-        Some(cell.get_or_init(|| self.start(None)).await)
+        Some(cell.get_or_init(|| self.start(None, &[])).await)
     }
 
     /// A server for one test alone, whose port stays the same over restarts.
     pub(crate) async fn own_server(self) -> Server {
-        let [port] = free_ports();
-        self.start(Some(port)).await
+        self.own_server_with(&[]).await
     }
 
-    async fn start(self, port: Option<u16>) -> Server {
+    /// The same, with these variables in its environment.
+    pub(crate) async fn own_server_with(self, environment: &[(&str, &str)]) -> Server {
+        let [port] = free_ports();
+        self.start(Some(port), environment).await
+    }
+
+    async fn start(self, port: Option<u16>, environment: &[(&str, &str)]) -> Server {
         LazyLock::force(&FOLDERS);
-        let container = async |recipe| match Container::start(&recipe, port).await {
+        let container = async |recipe| match Container::start(&recipe, port, environment).await {
             Ok(container) => (container.port, Handle::Container(Box::new(container))),
             Err(why) => panic!("{}: {why}", self.name()),
         };
@@ -168,6 +173,29 @@ impl Server {
             Handle::Container(container) => &container.name,
             Handle::Process(_) => panic!("{} has no container", self.place.name),
         }
+    }
+
+    /// SIGKILL, as a machine that crashes does it.
+    pub(crate) async fn kill(&self) {
+        self.docker("kill").await;
+    }
+
+    /// Starts it again, with all that it had on disk.
+    pub(crate) async fn restart(&mut self) {
+        self.docker("start").await;
+        self.wait_until_ready().await;
+    }
+
+    async fn docker(&self, verb: &str) {
+        let mut command = tokio::process::Command::new("docker");
+        let output = command.args([verb, self.container()]).output().await;
+        let output = output.unwrap();
+        assert!(output.status.success(), "docker {verb}: {output:?}");
+    }
+
+    /// Its endpoint, and the key that is its secret as well.
+    pub(crate) fn access(&self) -> (&str, &str) {
+        (&self.place.endpoint, self.place.credentials.access_key_id())
     }
 
     async fn wait_until_ready(&mut self) {

@@ -7,10 +7,15 @@ use std::time::Duration;
 use rstest::rstest;
 use s3_replicator::local::recording::Recording;
 
-use super::command::{Running, run};
+use super::super::seaweedfs::free_ports;
+use super::super::servers::{Kind, Server};
 use super::localstack::Queues;
-use super::server::{Server, free_port, is_on, localstack, minio};
-use super::store::{client, contents, create, put};
+use super::world::minio;
+use crate::live::command::{Running, run};
+use crate::live::store::{client, contents, create, put};
+
+/// What is skipped where a store is not switched on.
+const WHAT: &str = "dev and record by hand";
 
 /// A server, as `just up` prepares one, and what `dev` needs to be told to find it.
 struct Prepared {
@@ -19,12 +24,12 @@ struct Prepared {
     listen: String,
 }
 
-async fn prepare(store: &str) -> Prepared {
-    let port = free_port();
-    let (server, variable) = match store {
-        "minio" => (minio(port).await, "S3_REPLICATOR_MINIO_URL"),
+async fn prepare(kind: Kind) -> Prepared {
+    let [port] = free_ports();
+    let (server, variable) = match kind {
+        Kind::Minio => (minio(port).await, "S3_REPLICATOR_MINIO_URL"),
         _ => {
-            let server = localstack().await;
+            let server = Kind::LocalStack.own_server().await;
             Queues::create(&server, Duration::from_secs(30)).await;
             (server, "S3_REPLICATOR_LOCALSTACK_URL")
         }
@@ -48,21 +53,22 @@ const MASTER: [&str; 6] = [
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_by_hand_is_replicated_and_nothing_is_left_behind(
-    #[values("minio", "localstack")] store: &str,
+    #[values(Kind::Minio, Kind::LocalStack)] kind: Kind,
 ) {
-    if !is_on(store) {
+    if !kind.is_on(WHAT) {
         return;
     }
-    let prepared = prepare(store).await;
+    let prepared = prepare(kind).await;
+    let (endpoint, key) = prepared.server.access();
+    let store = kind.switch();
     let temporary = tempfile::tempdir().unwrap();
     let environment = [
-        (prepared.variable, prepared.server.endpoint.as_str()),
+        (prepared.variable, endpoint),
         ("TMPDIR", temporary.path().to_str().unwrap()),
     ];
     let base = ["dev", "--store", store, "--listen", &prepared.listen];
     let running = Running::start(&[&base[..], &MASTER].concat(), &environment);
-    let server = &prepared.server;
-    let client = client(&server.endpoint, (server.key, server.key));
+    let client = client(endpoint, (key, key));
     put(&client, "master", "a b+c/é.txt", "hello").await;
     let outcomes = running.outcomes("replica-2", &["a b+c/é.txt"]);
     assert!(
@@ -89,20 +95,21 @@ async fn what_is_written_by_hand_is_replicated_and_nothing_is_left_behind(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happened_in_a_real_store_can_be_replayed(
-    #[values("minio", "localstack")] store: &str,
+    #[values(Kind::Minio, Kind::LocalStack)] kind: Kind,
 ) {
-    if !is_on(store) {
+    if !kind.is_on(WHAT) {
         return;
     }
-    let prepared = prepare(store).await;
+    let prepared = prepare(kind).await;
+    let (endpoint, key) = prepared.server.access();
+    let store = kind.switch();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("it.jsonl");
-    let environment = [(prepared.variable, prepared.server.endpoint.as_str())];
+    let environment = [(prepared.variable, endpoint)];
     let base = ["record", "--out", out.to_str().unwrap(), "--store", store];
     let listen = ["--listen", prepared.listen.as_str()];
     let running = Running::start(&[&base[..], &listen, &MASTER].concat(), &environment);
-    let server = &prepared.server;
-    let client = client(&server.endpoint, (server.key, server.key));
+    let client = client(endpoint, (key, key));
     put(&client, "master", "a b+c/é.txt", "hello").await;
     put(&client, "master", "gone", "x").await;
     running.outcomes("replica-2", &["a b+c/é.txt", "gone"]);
@@ -127,25 +134,16 @@ async fn what_happened_in_a_real_store_can_be_replayed(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_given_by_its_url_is_listened_to_as_it_is_configured() {
-    if !is_on("localstack") {
+    if !Kind::LocalStack.is_on(WHAT) {
         return;
     }
-    let prepared = prepare("localstack").await;
-    let server = &prepared.server;
-    let client = client(&server.endpoint, (server.key, server.key));
+    let prepared = prepare(Kind::LocalStack).await;
+    let (endpoint, key) = prepared.server.access();
+    let client = client(endpoint, (key, key));
     create(&client, "other-replica", None).await;
     create(&client, "other", Some("other-replica@us-east-1")).await;
-    let keys = [
-        ("AWS_ACCESS_KEY_ID", server.key),
-        ("AWS_SECRET_ACCESS_KEY", server.key),
-    ];
-    let arguments = [
-        "dev",
-        "--store",
-        &server.endpoint,
-        "--master",
-        "other@us-east-1",
-    ];
+    let keys = [("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", key)];
+    let arguments = ["dev", "--store", endpoint, "--master", "other@us-east-1"];
     let refused = run(&arguments, &keys);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     notify_queue(&client, "other").await;

@@ -7,8 +7,8 @@ use s3_replicator::local::live::{LiveOptions, LiveWorld, Wiring, make_master};
 use s3_replicator::local::recording::Bucket;
 use s3_replicator::local::world::OutcomeLine;
 
-use super::server::Server;
-use super::store::client;
+use super::super::servers::{Kind, Server};
+use crate::live::store::client;
 use crate::support::bootstrap;
 
 pub(super) const MASTER: &str = "master";
@@ -16,6 +16,20 @@ pub(super) const REPLICA: &str = "replica";
 
 /// Every outcome so far.
 pub(super) type Outcomes = Arc<Mutex<Vec<OutcomeLine>>>;
+
+/// A MinIO whose webhooks, with a queue folder and without, lead to this port of this machine.
+pub(super) async fn minio(webhook: u16) -> Server {
+    let endpoint = format!("http://host.docker.internal:{webhook}/minio");
+    let environment = [
+        ("MINIO_API_SYNC_EVENTS", "on"),
+        ("MINIO_NOTIFY_WEBHOOK_ENABLE_REPLICATOR", "on"),
+        ("MINIO_NOTIFY_WEBHOOK_ENDPOINT_REPLICATOR", &endpoint),
+        ("MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_REPLICATOR", "/queue"),
+        ("MINIO_NOTIFY_WEBHOOK_ENABLE_PROMPT", "on"),
+        ("MINIO_NOTIFY_WEBHOOK_ENDPOINT_PROMPT", &endpoint),
+    ];
+    Kind::Minio.own_server_with(&environment).await
+}
 
 /// A server with a master, wired, and its replica, and options for a world around them.
 pub(super) async fn stage(server: &Server, wiring: &Wiring) -> (Client, LiveOptions) {
@@ -27,7 +41,8 @@ pub(super) async fn stage(server: &Server, wiring: &Wiring) -> (Client, LiveOpti
     let master = make_master(&store, &master, &[replica], Some(wiring)).await;
     let master = master.unwrap();
     let channels = master.channels(&store).await.unwrap();
-    let client = client(&server.endpoint, (server.key, server.key));
+    let (endpoint, key) = server.access();
+    let client = client(endpoint, (key, key));
     (client, LiveOptions::new(store, channels, bootstrap()))
 }
 

@@ -9,9 +9,12 @@ use s3_replicator::local::live::{LiveError, LiveWorld, Wiring};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::server::{Server, is_on, localstack};
-use super::store::{put, wait_until_equal};
+use super::super::servers::{Kind, Server};
 use super::world::{MASTER, REPLICA, stage, start};
+use crate::live::store::{put, wait_until_equal};
+
+/// What is skipped where LocalStack is not switched on.
+const WHAT: &str = "events by its queue";
 
 /// The queue's, and no less than the function's timeout.
 const VISIBILITY: Duration = Duration::from_secs(5);
@@ -32,7 +35,7 @@ impl Queues {
                 .behavior_version(BehaviorVersion::latest())
                 .http_client(aws_smithy_http_client::Builder::new().build_http())
                 .region(Region::from_static("us-east-1"))
-                .endpoint_url(&server.endpoint)
+                .endpoint_url(server.access().0)
                 .credentials_provider(Credentials::new("test", "test", None, None, "test"))
                 .build(),
         );
@@ -95,10 +98,10 @@ impl Queues {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_message_of_a_batch_comes_again_and_ends_with_the_dead() {
-    if !is_on("localstack") {
+    if !Kind::LocalStack.is_on(WHAT) {
         return;
     }
-    let server = localstack().await;
+    let server = Kind::LocalStack.own_server().await;
     let queues = Queues::create(&server, VISIBILITY).await;
     let (client, mut options) = stage(&server, &Wiring::localstack()).await;
     // Both messages are there before anybody looks, so that they make one batch.
@@ -158,10 +161,10 @@ async fn failed_message_of_a_batch_comes_again_and_ends_with_the_dead() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn world_that_stops_leaves_no_message_hidden() {
-    if !is_on("localstack") {
+    if !Kind::LocalStack.is_on(WHAT) {
         return;
     }
-    let server = localstack().await;
+    let server = Kind::LocalStack.own_server().await;
     let queues = Queues::create(&server, Duration::from_secs(900)).await;
     let (client, mut options) = stage(&server, &Wiring::localstack()).await;
     options.limits.window = Duration::from_secs(300);
@@ -184,10 +187,10 @@ async fn world_that_stops_leaves_no_message_hidden() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queue_that_hides_messages_for_too_short_a_time_is_refused() {
-    if !is_on("localstack") {
+    if !Kind::LocalStack.is_on(WHAT) {
         return;
     }
-    let server = localstack().await;
+    let server = Kind::LocalStack.own_server().await;
     Queues::create(&server, VISIBILITY).await;
     let (_, mut options) = stage(&server, &Wiring::localstack()).await;
     options.timeout = VISIBILITY + Duration::from_secs(1);

@@ -10,9 +10,13 @@ use s3_replicator::local::live::Wiring;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::server::{free_port, is_on, minio};
-use super::store::{contents, put, wait_until_equal};
-use super::world::{MASTER, REPLICA, stage, start};
+use super::super::seaweedfs::free_ports;
+use super::super::servers::Kind;
+use super::world::{MASTER, REPLICA, minio, stage, start};
+use crate::live::store::{contents, put, wait_until_equal};
+
+/// What is skipped where MinIO is not switched on.
+const WHAT: &str = "events by its webhook";
 
 /// Clients that write at the same time.
 const WRITERS: usize = 16;
@@ -22,10 +26,10 @@ const QUEUE_PERIOD: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn write_is_replicated_ahead_of_the_queue_folder() {
-    if !is_on("minio") {
+    if !Kind::Minio.is_on(WHAT) {
         return;
     }
-    let port = free_port();
+    let [port] = free_ports();
     let server = minio(port).await;
     let (client, mut options) = stage(&server, &Wiring::minio()).await;
     options.listen.set_port(port);
@@ -55,11 +59,11 @@ async fn write_is_replicated_ahead_of_the_queue_folder() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listener_that_is_down_loses_nothing() {
-    if !is_on("minio") {
+    if !Kind::Minio.is_on(WHAT) {
         return;
     }
-    let port = free_port();
-    let server = minio(port).await;
+    let [port] = free_ports();
+    let mut server = minio(port).await;
     let (client, mut options) = stage(&server, &Wiring::minio()).await;
     options.listen.set_port(port);
     put(&client, MASTER, "before", "x").await;
@@ -71,7 +75,7 @@ async fn listener_that_is_down_loses_nothing() {
     let delete = client.delete_object().bucket(MASTER).key("deleted").send();
     delete.await.unwrap();
     // Nor does a restart of the store meanwhile lose anything.
-    server.kill();
+    server.kill().await;
     server.restart().await;
     let (world, _) = start(options).await;
     wait_until_equal(&client, MASTER, REPLICA).await;
@@ -80,11 +84,11 @@ async fn listener_that_is_down_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_store_sends_the_events_of_all_writes_that_it_answered() {
-    if !is_on("minio") {
+    if !Kind::Minio.is_on(WHAT) {
         return;
     }
-    let port = free_port();
-    let server = minio(port).await;
+    let [port] = free_ports();
+    let mut server = minio(port).await;
     let (client, mut options) = stage(&server, &Wiring::minio()).await;
     options.listen.set_port(port);
     let (world, _) = start(options).await;
@@ -100,7 +104,7 @@ async fn killed_store_sends_the_events_of_all_writes_that_it_answered() {
     while written.count.load(Ordering::Relaxed) < 300 {
         sleep(Duration::from_millis(5)).await;
     }
-    server.kill();
+    server.kill().await;
     writers.join_all().await;
     server.restart().await;
 

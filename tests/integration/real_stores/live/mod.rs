@@ -1,0 +1,6 @@
+//! Events that a store sends by itself: `dev` and `record` at work, and nothing lost on the way.
+
+mod by_hand;
+mod localstack;
+mod minio;
+mod world;
