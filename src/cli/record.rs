@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use futures_util::FutureExt;
 
 use super::dev::arguments::WorldArguments;
 use super::dev::place::Place;
@@ -13,7 +14,7 @@ use crate::error::chain;
 use crate::local::lambda::Program;
 use crate::local::live::{LiveError, Refusal, Tap};
 use crate::local::record::{DescribeError, RecordError, Recorded, Recorder, describe, source};
-use crate::local::world::{RemoteStore, Store};
+use crate::local::world::{RemoteStore, Store, World};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -73,8 +74,14 @@ impl Record {
             let client = store.client(&master.bucket.region);
             let recorder = Arc::new(Recorder::create(&self.out, &header, client)?);
             let tap = Some(tap(Arc::clone(&recorder)));
-            let world = live::listen(&self.world, store, &heard, program, tap).await?;
-            Ok((world, recorder))
+            match live::listen(&self.world, store, &heard, program, tap).await {
+                Ok(world) => Ok((world, recorder)),
+                Err(error) => {
+                    // A recording of nothing would stand in the way of the next attempt.
+                    let _ = std::fs::remove_file(&self.out);
+                    Err(error)
+                }
+            }
         };
         let (world, recorder) = tokio::select! {
             started = starting => started?,
@@ -94,14 +101,13 @@ impl Record {
         greet(&self.world, world.address());
         loop {
             tokio::select! {
-                events = world.next_events() => {
-                    for event in events {
-                        recorder.payload(&event, world.is_idle()).await?;
-                        world.send_event(event);
-                    }
-                }
+                events = world.next_events() => write(&recorder, &world, events).await?,
                 () = &mut end => break,
             }
+        }
+        // What was done before the end belongs to it as well.
+        while let Some(events) = world.next_events().now_or_never() {
+            write(&recorder, &world, events).await?;
         }
         let ended = self.close(&recorder).await?;
         world.stop().await;
@@ -137,6 +143,15 @@ impl Record {
             .unwrap_or(Path::new("recording").as_os_str());
         stem.to_string_lossy().into_owned()
     }
+}
+
+/// Writes events down, and then hands them to the function.
+async fn write(recorder: &Recorder, world: &World, events: Vec<String>) -> Result<(), RecordError> {
+    for event in events {
+        recorder.payload(&event, world.is_idle()).await?;
+        world.send_event(event);
+    }
+    Ok(())
 }
 
 /// Writes down what comes; what could not be written is to come again.

@@ -68,6 +68,26 @@ async fn what_is_done_by_hand_can_be_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_before_ctrl_c_is_in_the_recording() {
+    const WRITES: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("ended.jsonl");
+    let (running, client) = recording(&out);
+    let writes = (0..WRITES).map(|number| {
+        let client = client.clone();
+        async move { put(&client, "master", &format!("k{number}"), "x").await }
+    });
+    futures_util::future::join_all(writes).await;
+    assert_eq!(running.interrupt(), Some(0));
+    let recording = Recording::load(&out).unwrap();
+    let puts = recording.steps.iter().filter(|step| match &step.action {
+        Action::Operation(operation) => operation.kind.name() == "put",
+        _ => false,
+    });
+    assert_eq!(puts.count(), WRITES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn recording_whose_writer_was_killed_has_all_that_was_handled() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("killed.jsonl");
