@@ -5,11 +5,11 @@
 //! LocalStack ── bucket → queue ─── SqsQueue ── mapping ──────┴── function ── store
 //! ```
 //!
-//! - [`channel`]: how a bucket's events leave its store, as its notification configuration says
-//! - [`masters`]: which buckets of a store are tagged, and how one becomes so
-//! - [`webhook`], [`docker`]: a listener for MinIO, and where containers can reach it
-//! - [`sqs`]: a real queue
-//! - [`world`]: these, and the function
+//! - `channel`: how a bucket's events leave its store, as its notification configuration says
+//! - `masters`: which buckets of a store are tagged, and how one becomes so
+//! - `webhook`, `docker`: a listener for MinIO, and where containers can reach it
+//! - `sqs`: a real queue
+//! - `world`: these, and the function
 //!
 //! Invariant: an event is taken off the store's hands only when it is safe here. A webhook's call
 //! is answered with success once the event is in the asynchronous queue, and a message is deleted
