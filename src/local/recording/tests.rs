@@ -17,8 +17,13 @@ const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/recordin
 #[test]
 fn every_kept_recording_loads_and_ends_with_an_expectation_after_settling() {
     let mut count = 0;
-    for entry in std::fs::read_dir(RECORDINGS).unwrap() {
+    let captured = format!("{RECORDINGS}/captured");
+    let folders = [RECORDINGS, &captured].map(|folder| std::fs::read_dir(folder).unwrap());
+    for entry in folders.into_iter().flatten() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let recording = Recording::load(&path).unwrap_or_else(|error| panic!("{error}"));
         let settled = recording
             .steps
