@@ -69,7 +69,8 @@ fn to_service(request: HttpRequest) -> Result<Request, ConnectorError> {
     Ok(request.map(|body| Fused(Some(body)).boxed_unsync()))
 }
 
-/// A body that may be asked again after its end, which not every body of the SDK allows.
+/// A body that may be asked again after its end, which not every body of the SDK allows. What it
+/// carries arrives as a copy, as over a wire: whoever counts bytes in flight sees them leave.
 struct Fused(Option<SdkBody>);
 
 impl http_body::Body for Fused {
@@ -87,7 +88,8 @@ impl http_body::Body for Fused {
         if frame.is_none() {
             self.0 = None;
         }
-        Poll::Ready(frame)
+        let copied = |frame: Frame<Bytes>| frame.map_data(|data| Bytes::copy_from_slice(&data));
+        Poll::Ready(frame.map(|frame| frame.map(copied)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -28,6 +28,7 @@ struct Shared {
     store: Mutex<Store>,
     clock: Clock,
     notifications: Option<UnboundedSender<Notification>>,
+    smallest_part: u64,
 }
 
 impl Api {
@@ -36,6 +37,7 @@ impl Api {
             store: Mutex::new(Store::default()),
             clock: options.clock.clone(),
             notifications: options.notifications.clone(),
+            smallest_part: options.smallest_part,
         };
         Api {
             shared: Arc::new(shared),
@@ -48,6 +50,11 @@ impl Api {
             .store
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`Options::smallest_part`].
+    pub(super) fn smallest_part(&self) -> u64 {
+        self.shared.smallest_part
     }
 
     pub(super) fn now(&self) -> SystemTime {

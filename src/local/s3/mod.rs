@@ -17,8 +17,10 @@
 //! - Any region may be signed for; only the location of a new bucket must fit it.
 //! - The body checksums of requests with XML bodies are not compared (the signature covers them).
 //! - A delete of a key that an unversioned bucket does not have notifies nobody.
-//! - No ACLs, policies, lifecycle, object lock, website, CORS, SSE-C, or archived classes: they
-//!   answer `NotImplemented`, or are kept and have no effect.
+//! - No ACLs, policies, lifecycle, object lock, website or CORS: they answer `NotImplemented`, or
+//!   are kept and have no effect.
+//! - An archived object cannot be restored, and a key of the client's own (SSE-C) is known by the
+//!   MD5 that comes with it, for objects that are put in one piece.
 //! - A second CompleteMultipartUpload of the same upload is `NoSuchUpload`.
 //! - A `Range` that cannot be parsed is `InvalidArgument`; AWS would ignore it.
 //! - A notification's destination may be in another region than its bucket.
@@ -71,7 +73,7 @@ pub use self::notify::{Destination, Notification};
 use super::http::{Hangup, Request, Response, Service};
 
 /// What a service is started with.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// Whose signatures are accepted. Without any, every request is refused.
     pub credentials: Vec<Credentials>,
@@ -79,6 +81,19 @@ pub struct Options {
     pub notifications: Option<UnboundedSender<Notification>>,
     /// The time that the store believes it is.
     pub clock: Clock,
+    /// Bytes that every part of an upload but the last has at least: 5 MiB at AWS.
+    pub smallest_part: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            credentials: Vec::new(),
+            notifications: None,
+            clock: Clock::system(),
+            smallest_part: 5 * 1024 * 1024,
+        }
+    }
 }
 
 /// A pair of keys that may sign requests.

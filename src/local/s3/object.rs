@@ -66,6 +66,20 @@ pub(super) struct ObjectPart {
 }
 
 impl Object {
+    /// Whether the bytes can be read without being restored first.
+    ///
+    /// # Errors
+    /// `InvalidObjectState` for an archived object.
+    pub(super) fn is_readable(&self) -> S3Result<()> {
+        match self.attributes.storage_class.as_str() {
+            "GLACIER" | "DEEP_ARCHIVE" => Err(s3_error!(
+                InvalidObjectState,
+                "The operation is not valid for the object's storage class"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes of part `number`, counted from 1; an object without parts is its own part 1.
     pub(super) fn part_range(&self, number: i32) -> Option<Range<u64>> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
@@ -83,6 +97,8 @@ impl Object {
 pub(super) struct Encryption {
     pub(super) algorithm: String,
     pub(super) key_id: Option<String>,
+    /// The MD5 of the key that the client holds itself (SSE-C), in Base64.
+    pub(super) client_key: Option<String>,
 }
 
 impl Default for Encryption {
@@ -91,6 +107,7 @@ impl Default for Encryption {
         Encryption {
             algorithm: "AES256".to_owned(),
             key_id: None,
+            client_key: None,
         }
     }
 }
@@ -107,15 +124,40 @@ impl Encryption {
         Ok(Encryption {
             algorithm: algorithm.to_owned(),
             key_id,
+            client_key: None,
         })
     }
 
     /// Whether ETags are derived from the content.
     pub(super) fn has_plain_etags(&self) -> bool {
-        self.algorithm == "AES256"
+        self.algorithm == "AES256" && self.client_key.is_none()
+    }
+
+    /// Whether a client that shows this key, by its MD5, may read.
+    ///
+    /// # Errors
+    /// `InvalidRequest` without the right key.
+    pub(super) fn admits(&self, shown: Option<&str>) -> S3Result<()> {
+        match &self.client_key {
+            Some(key) if shown != Some(key) => Err(s3_error!(
+                InvalidRequest,
+                "The object was stored using a form of Server Side Encryption. The correct \
+                 parameters must be provided to retrieve the object."
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn write_headers(&self, headers: &mut HeaderMap) {
+        if let Some(md5) = &self.client_key {
+            insert(
+                headers,
+                "x-amz-server-side-encryption-customer-algorithm",
+                &self.algorithm,
+            );
+            insert(headers, CLIENT_KEY_MD5, md5);
+            return;
+        }
         insert(headers, "x-amz-server-side-encryption", &self.algorithm);
         if let Some(key_id) = &self.key_id {
             insert(
@@ -168,6 +210,9 @@ impl Attributes {
     }
 }
 
+/// The header by which a client shows that it holds the key.
+pub(super) const CLIENT_KEY_MD5: &str = "x-amz-server-side-encryption-customer-key-md5";
+
 /// Whether a request names a storage class.
 pub(super) fn names_storage_class(headers: &HeaderMap) -> bool {
     headers.contains_key("x-amz-storage-class")
@@ -176,12 +221,25 @@ pub(super) fn names_storage_class(headers: &HeaderMap) -> bool {
 /// The encryption that a request asks for.
 ///
 /// # Errors
-/// `NotImplemented` for keys that the client holds itself.
+/// `InvalidArgument` for a key without its MD5; `NotImplemented` for copies of what was encrypted
+/// with a key that the client holds itself.
 pub(super) fn requested_encryption(headers: &HeaderMap) -> S3Result<Option<Encryption>> {
-    if headers.contains_key("x-amz-server-side-encryption-customer-algorithm")
-        || headers.contains_key("x-amz-copy-source-server-side-encryption-customer-algorithm")
-    {
+    if headers.contains_key("x-amz-copy-source-server-side-encryption-customer-algorithm") {
         return Err(s3_error!(NotImplemented));
+    }
+    if let Some(algorithm) = text(headers, "x-amz-server-side-encryption-customer-algorithm") {
+        let Some(md5) = text(headers, CLIENT_KEY_MD5) else {
+            return Err(s3_error!(
+                InvalidArgument,
+                "Requests specifying Server Side Encryption with Customer provided keys must \
+                 provide the client calculated MD5 of the secret key."
+            ));
+        };
+        let encryption = Encryption::new(&algorithm, None)?;
+        return Ok(Some(Encryption {
+            client_key: Some(md5),
+            ..encryption
+        }));
     }
     let Some(algorithm) = text(headers, "x-amz-server-side-encryption") else {
         return Ok(None);
@@ -314,10 +372,10 @@ mod tests {
     #[case::storage_class("x-amz-storage-class", "COLD", "InvalidStorageClass")]
     #[case::encryption("x-amz-server-side-encryption", "rot13", "InvalidArgument")]
     #[case::redirect("x-amz-website-redirect-location", "x", "InvalidRedirectLocation")]
-    #[case::own_key(
+    #[case::own_key_without_its_md5(
         "x-amz-server-side-encryption-customer-algorithm",
         "AES256",
-        "NotImplemented"
+        "InvalidArgument"
     )]
     fn invalid_values_are_refused(
         #[case] name: &'static str,

@@ -14,9 +14,6 @@ use super::etag::multipart_etag;
 use super::object::{Attributes, ObjectPart};
 use super::tags::TagSet;
 
-/// Every part but the last has at least this many bytes.
-const MIN_PART_SIZE: u64 = 5 * 1024 * 1024;
-
 /// An upload that is under way.
 pub(super) struct Upload {
     pub(super) initiated: SystemTime,
@@ -117,7 +114,6 @@ impl Upload {
         };
         match (self.checksum, claimed) {
             (None, claimed) => Ok(claimed),
-            (Some((expected, Coverage::FullObject)), None) => Ok(Some(expected)),
             (Some((expected, _)), Some(claimed)) if claimed == expected => Ok(Some(expected)),
             (Some((expected, _)), _) => Err(mismatch(expected)),
         }
@@ -128,7 +124,7 @@ impl Upload {
     /// # Errors
     /// `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`, and `InvalidRequest` where a composite
     /// checksum needs that of each part and one is not given.
-    pub(super) fn assemble(&self, named: &[NamedPart]) -> S3Result<Assembled> {
+    pub(super) fn assemble(&self, named: &[NamedPart], smallest_part: u64) -> S3Result<Assembled> {
         if named.is_empty() {
             return Err(s3_error!(MalformedXML));
         }
@@ -145,7 +141,7 @@ impl Upload {
         let (_, all_but_last) = parts.split_last().expect("there is at least one");
         if all_but_last
             .iter()
-            .any(|part| part.content.length() < MIN_PART_SIZE)
+            .any(|part| part.content.length() < smallest_part)
         {
             return Err(s3_error!(EntityTooSmall));
         }
@@ -211,6 +207,8 @@ mod tests {
     use super::super::{checksum, etag};
     use super::*;
 
+    const SMALLEST: u64 = 5 * 1024;
+
     fn upload(sizes: &[u64], checksum: Option<(Algorithm, Coverage)>) -> Upload {
         let attributes = Attributes {
             headers: Vec::new(),
@@ -252,17 +250,17 @@ mod tests {
     }
 
     #[rstest]
-    #[case::in_order(&[MIN_PART_SIZE, 1], &[1, 2], "")]
+    #[case::in_order(&[SMALLEST, 1], &[1, 2], "")]
     #[case::last_alone_may_be_small(&[1], &[1], "")]
-    #[case::small_part_that_is_not_last(&[MIN_PART_SIZE - 1, 1], &[1, 2], "EntityTooSmall")]
-    #[case::descending(&[MIN_PART_SIZE, 1], &[2, 1], "InvalidPartOrder")]
-    #[case::repeated(&[MIN_PART_SIZE, 1], &[1, 1], "InvalidPartOrder")]
-    #[case::unknown_part(&[MIN_PART_SIZE, 1], &[1, 3], "InvalidPart")]
+    #[case::small_part_that_is_not_last(&[SMALLEST - 1, 1], &[1, 2], "EntityTooSmall")]
+    #[case::descending(&[SMALLEST, 1], &[2, 1], "InvalidPartOrder")]
+    #[case::repeated(&[SMALLEST, 1], &[1, 1], "InvalidPartOrder")]
+    #[case::unknown_part(&[SMALLEST, 1], &[1, 3], "InvalidPart")]
     #[case::no_part(&[1], &[], "MalformedXML")]
     fn parts_are_checked(#[case] sizes: &[u64], #[case] numbers: &[i32], #[case] code: &str) {
         let upload = upload(sizes, None);
         let parts: Vec<NamedPart> = numbers.iter().map(|&n| named(&upload, n)).collect();
-        let error = upload.assemble(&parts).err();
+        let error = upload.assemble(&parts, SMALLEST).err();
         assert_eq!(
             error
                 .map(|e| e.code().as_str().to_owned())
@@ -279,7 +277,12 @@ mod tests {
             ..named(&upload, 1)
         };
         assert_eq!(
-            upload.assemble(&[part]).err().unwrap().code().as_str(),
+            upload
+                .assemble(&[part], SMALLEST)
+                .err()
+                .unwrap()
+                .code()
+                .as_str(),
             "InvalidPart"
         );
     }
@@ -291,9 +294,9 @@ mod tests {
         #[case] coverage: Coverage,
         #[case] has_count: bool,
     ) {
-        let upload = upload(&[MIN_PART_SIZE, 1], Some((Algorithm::Crc32, coverage)));
+        let upload = upload(&[SMALLEST, 1], Some((Algorithm::Crc32, coverage)));
         let assembled = upload
-            .assemble(&[named(&upload, 1), named(&upload, 2)])
+            .assemble(&[named(&upload, 1), named(&upload, 2)], SMALLEST)
             .unwrap();
         let checksum = assembled.checksum.unwrap();
         assert_eq!(checksum.coverage, coverage);
@@ -309,7 +312,12 @@ mod tests {
             ..named(&upload, 1)
         };
         assert_eq!(
-            upload.assemble(&[part]).err().unwrap().code().as_str(),
+            upload
+                .assemble(&[part], SMALLEST)
+                .err()
+                .unwrap()
+                .code()
+                .as_str(),
             "InvalidRequest"
         );
     }

@@ -46,6 +46,7 @@ impl Store {
             credentials: vec![credentials],
             notifications: Some(sender),
             clock,
+            ..Options::default()
         };
         let service: SharedService = Arc::new(EmbeddedS3::new(options));
         let client = client(Arc::clone(&service));

@@ -82,6 +82,8 @@ impl Source {
         self.conditions
             .check(&found.object.etag, &shown_time(found.modified))
             .map_err(|_| s3_error!(PreconditionFailed))?;
+        found.object.is_readable()?;
+        found.object.attributes.encryption.admits(None)?;
         Ok(found)
     }
 }

@@ -28,6 +28,7 @@ struct Read {
     part_number: Option<PartNumber>,
     wants_checksum: bool,
     overrides: Vec<(HeaderName, Option<String>)>,
+    client_key: Option<String>,
 }
 
 /// What a read finds.
@@ -55,6 +56,7 @@ macro_rules! read {
             },
             range: input.range,
             part_number: input.part_number,
+            client_key: input.sse_customer_key_md5,
             wants_checksum: input
                 .checksum_mode
                 .is_some_and(|mode| mode.as_str().eq_ignore_ascii_case("enabled")),
@@ -85,6 +87,7 @@ pub(in super::super) fn get_object(
         bytes,
         is_partial,
     } = answer(api, read!(request.input))?;
+    found.object.is_readable()?;
     let length = bytes.end - bytes.start;
     let output = GetObjectOutput {
         body: Some(found.object.content.slice(bytes).into_body()),
@@ -137,6 +140,8 @@ fn answer(api: &Api, read: Read) -> S3Result<Answer> {
             .bucket(&read.bucket)?
             .find(&read.key, read.version_id.as_deref())?
     };
+    let encryption = &found.object.attributes.encryption;
+    encryption.admits(read.client_key.as_deref())?;
     let mut headers = HeaderMap::new();
     let etag = HeaderValue::from_str(&format!("\"{}\"", found.object.etag))
         .expect("we made it of visible ASCII");

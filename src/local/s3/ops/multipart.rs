@@ -188,7 +188,7 @@ pub(in super::super) fn complete(
     let upload = store
         .bucket_mut(&input.bucket)?
         .upload_mut(&input.key, &input.upload_id)?;
-    let assembled = upload.assemble(&named)?;
+    let assembled = upload.assemble(&named, api.smallest_part())?;
     check_claims(
         &input,
         upload,
