@@ -20,6 +20,10 @@ pub enum Kind {
     NoSuchStorageClass,
     /// No answer came in time: nobody waits for this bucket again in the same invocation.
     NoAnswer,
+    /// The store does not take an argument of the request: it is sent without, where that is possible.
+    InvalidArgument,
+    /// A refusal without a reason: another request may hear it.
+    Unexplained,
     /// The same request may succeed later: throttling, outages, lost answers.
     Retryable,
     /// Nothing changes until somebody changes it: permissions, configuration, limits.
@@ -30,8 +34,11 @@ impl Kind {
     /// Whether the same change may succeed when it comes again with nothing else changed.
     pub fn is_retryable(self) -> bool {
         match self {
-            Self::Raced | Self::NoAnswer | Self::Retryable => true,
-            Self::NoSuchBucket | Self::NoSuchStorageClass | Self::Permanent => false,
+            Self::Raced | Self::NoAnswer | Self::Unexplained | Self::Retryable => true,
+            Self::NoSuchBucket
+            | Self::NoSuchStorageClass
+            | Self::InvalidArgument
+            | Self::Permanent => false,
         }
     }
 }

@@ -68,6 +68,9 @@ pub struct Written {
     pub result: Result<(), Failure>,
     /// Whether some attempt was sent and never answered, so that it may still take effect.
     pub ambiguous: bool,
+    /// Whether an upload of another invocation was completed: its metadata and tags may be of an
+    /// earlier state, so this round is never the last one.
+    pub resumed: bool,
 }
 
 impl Written {
@@ -76,6 +79,7 @@ impl Written {
         Self {
             result: Err(failure),
             ambiguous: false,
+            resumed: false,
         }
     }
 }
@@ -169,6 +173,9 @@ struct Entry {
     raced: Option<Failure>,
     /// Written in the last round, and not confirmed.
     unconfirmed: bool,
+    /// Written by completing what another invocation had begun: in this round, and in the last one.
+    resumed: bool,
+    was_resumed: bool,
     ambiguous: bool,
 }
 
@@ -204,7 +211,7 @@ impl Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
     Settled,
-    /// Some target met another state than the observed one.
+    /// Some target met another state than the observed one, or may hold another one.
     Raced,
     /// The master is not what was observed.
     Changed,
@@ -229,7 +236,9 @@ async fn round(store: &impl Store, ledger: &mut [Entry], deletes: bool) -> Round
     let mut plan = Plan::default();
     for &target in &open {
         let entry = &mut ledger[target];
-        (entry.untouched, entry.raced, entry.unconfirmed) = (None, None, false);
+        (entry.untouched, entry.raced) = (None, None);
+        entry.unconfirmed = false;
+        entry.was_resumed = std::mem::take(&mut entry.resumed);
     }
     let decisions = open.iter().zip(replicas).map(async |(&target, replica)| {
         (
@@ -239,7 +248,14 @@ async fn round(store: &impl Store, ledger: &mut [Entry], deletes: bool) -> Round
     });
     for (target, decision) in join_all(decisions).await {
         match decision {
-            Ok(Decision::Act(action)) => plan.add(target, action, &mut ledger[target]),
+            Ok(Decision::Act(action)) => {
+                let entry = &mut ledger[target];
+                // What another invocation had begun turns out to be a copy of this very state.
+                if entry.was_resumed && action == Action::Nothing && master.is_some() {
+                    entry.written = Some(Outcome::Copied);
+                }
+                plan.add(target, action, entry);
+            }
             Ok(Decision::Unproven) => ledger[target].untouched = Some(Outcome::Unproven),
             Err(failure) if failure.kind == Kind::Raced => ledger[target].raced = Some(failure),
             Err(failure) => ledger[target].fail(failure),
@@ -247,7 +263,10 @@ async fn round(store: &impl Store, ledger: &mut [Entry], deletes: bool) -> Round
     }
 
     let wrote = act(store, master.as_ref(), plan, ledger).await;
-    if ledger.iter().any(|entry| entry.raced.is_some()) {
+    if ledger
+        .iter()
+        .any(|entry| entry.raced.is_some() || entry.resumed)
+    {
         return Round::Raced;
     }
     if wrote.is_empty() {
@@ -353,8 +372,11 @@ async fn act(
         entry.ambiguous |= written.ambiguous;
         match written.result {
             Ok(()) => {
-                entry.written = Some(outcome);
+                if !written.resumed {
+                    entry.written = Some(outcome);
+                }
                 entry.unconfirmed = true;
+                entry.resumed = written.resumed;
                 wrote.push(target);
             }
             Err(failure) if failure.kind == Kind::Raced => entry.raced = Some(failure),

@@ -41,6 +41,9 @@ pub struct Site {
     pub client: Client,
     /// Bounds the requests under way at this site, so that a site that hangs blocks only itself.
     pub requests: Semaphore,
+    /// Bounds the part copies under way at this site, so that one that hangs leaves the others
+    /// places.
+    pub parts: Semaphore,
 }
 
 /// Two sites with equal services can copy between each other without a byte passing through us.
@@ -116,7 +119,7 @@ pub struct Sites {
     shared: SdkConfig,
     profiles: ProfileSet,
     home: String,
-    requests_per_site: usize,
+    places: usize,
     known: Mutex<HashMap<String, Arc<Site>>>,
 }
 
@@ -124,7 +127,7 @@ impl Sites {
     /// Reads the environment and the shared configuration once. No request is sent.
     pub async fn load(
         http_client: SharedHttpClient,
-        requests_per_site: usize,
+        places: usize,
     ) -> Result<Self, SharedConfigError> {
         // A missing region must not send anyone to the instance metadata service.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
@@ -141,7 +144,7 @@ impl Sites {
             shared,
             profiles,
             home,
-            requests_per_site,
+            places,
             known: Mutex::default(),
         })
     }
@@ -150,7 +153,7 @@ impl Sites {
     ///
     /// The first is where events come from that name no region. Sites with one endpoint are the
     /// same service.
-    pub fn from_parts(parts: impl IntoIterator<Item = SitePart>, requests_per_site: usize) -> Self {
+    pub fn from_parts(parts: impl IntoIterator<Item = SitePart>, places: usize) -> Self {
         let mut home = String::new();
         let mut known = HashMap::new();
         for SitePart {
@@ -173,7 +176,8 @@ impl Sites {
                 name: name.clone(),
                 service,
                 client: Client::from_conf(of_ours(client).force_path_style(true).build()),
-                requests: Semaphore::new(requests_per_site),
+                requests: Semaphore::new(requests_per_site(places)),
+                parts: Semaphore::new(parts_per_site(places)),
             };
             known.insert(name, Arc::new(site));
         }
@@ -181,7 +185,7 @@ impl Sites {
             shared: SdkConfig::builder().build(),
             profiles: ProfileSet::default(),
             home,
-            requests_per_site,
+            places,
             known: Mutex::new(known),
         }
     }
@@ -275,7 +279,8 @@ impl Sites {
                 credentials,
             },
             client: Client::from_conf(config),
-            requests: Semaphore::new(self.requests_per_site),
+            requests: Semaphore::new(requests_per_site(self.places)),
+            parts: Semaphore::new(parts_per_site(self.places)),
         }
     }
 }
@@ -287,6 +292,16 @@ fn of_ours(config: Builder) -> Builder {
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         // A server-side copy is silent while it works; the deadline ends what never answers.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
+/// One request of each place for each of many targets at one site.
+fn requests_per_site(places: usize) -> usize {
+    places.saturating_mul(64)
+}
+
+/// Half of the places for keys and parts may be one site's.
+fn parts_per_site(places: usize) -> usize {
+    (places / 2).max(1)
 }
 
 async fn load_profiles(selected: Option<&str>) -> Result<ProfileSet, ProfileFileLoadError> {

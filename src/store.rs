@@ -1,10 +1,9 @@
 //! One key on real S3: what [`reconcile`](crate::reconcile) asks for, as S3 requests.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use aws_sdk_s3::types::{Tag, Tagging};
-use futures_util::future::{join, join_all};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -14,7 +13,7 @@ use crate::object::Object;
 use crate::reconcile::{Comparison, Store, Unsettled, Written};
 use crate::s3::{TagCounts, head, head_bucket, write};
 use crate::site::Bucket;
-use crate::transfer::{self, Memory};
+use crate::transfer::{self, Job, Limits, Turn};
 
 /// Targets that let a request of this invocation wait in vain: nobody waits for them twice, or one
 /// that hangs would use up the time of all keys, and of the other targets.
@@ -36,9 +35,11 @@ impl Silent {
     }
 
     fn note<T>(&self, bucket: &Bucket, result: &Result<T, Failure>) {
-        let is_silent = result
-            .as_ref()
-            .is_err_and(|failure| failure.kind == Kind::NoAnswer);
+        // A read of the master may have failed a write of the target.
+        let is_silent = result.as_ref().is_err_and(|failure| {
+            failure.kind == Kind::NoAnswer
+                && failure.place == bucket.place(failure.place.key.as_ref())
+        });
         if is_silent && !self.buckets().contains(bucket) {
             self.buckets().push(bucket.clone());
         }
@@ -54,6 +55,9 @@ impl Silent {
 #[error("not tried, the bucket gave no answer earlier in this invocation")]
 struct SilentBefore;
 
+/// What confirm needs at most, and what has to be aborted before it.
+const CONFIRM: Duration = Duration::from_secs(30);
+
 /// One key in a master and its targets, for one invocation.
 #[derive(Debug)]
 pub struct Key<'a> {
@@ -65,8 +69,10 @@ pub struct Key<'a> {
     pub targets: &'a [Bucket],
     /// What the process knows of tag counts.
     pub tag_counts: &'a TagCounts,
-    /// The process's budget for bytes in flight.
-    pub memory: &'a Memory,
+    /// What the process moves at once.
+    pub limits: &'a Limits,
+    /// The key's place among those in work.
+    pub turn: &'a Turn<'a>,
     /// Whether the master's bucket exists: asked once an invocation.
     pub master_exists: &'a OnceCell<()>,
     /// Targets that nobody waits for any more.
@@ -83,10 +89,11 @@ impl Key<'_> {
         now + self.deadline.saturating_duration_since(now) / 3
     }
 
-    /// When writing to targets ends: a quarter of the time left is for confirm.
+    /// When writing to targets ends: a quarter of the time left, half a minute at most, is for
+    /// confirm.
     fn write_until(&self) -> Instant {
-        let now = Instant::now();
-        now + self.deadline.saturating_duration_since(now) * 3 / 4
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.deadline - (left / 4).min(CONFIRM)
     }
 
     fn noted(&self, bucket: &Bucket, written: Written) -> Written {
@@ -130,30 +137,24 @@ impl Store for Key<'_> {
     }
 
     async fn copy(&self, master: &Object, targets: &[usize]) -> Vec<Written> {
-        let (service, until) = (&self.master.site.service, self.write_until());
-        let (near, far): (Vec<usize>, Vec<usize>) = targets
+        let job = Job {
+            key: self.key,
+            master: self.master,
+            object: master,
+            limits: self.limits,
+            turn: self.turn,
+            until: self.write_until(),
+            deadline: self.deadline,
+        };
+        let buckets: Vec<&Bucket> = targets
             .iter()
-            .partition(|&&target| self.targets[target].site.service == *service);
-        let server_side = near.iter().map(|&target| {
-            transfer::copy(self.master, &self.targets[target], self.key, master, until)
-        });
-        let streamed = async {
-            let targets: Vec<&Bucket> = far.iter().map(|&target| &self.targets[target]).collect();
-            if targets.is_empty() {
-                return Vec::new();
-            }
-            let (key, memory) = (self.key, self.memory);
-            transfer::fan_out(self.master, &targets, key, master, memory, until).await
-        };
-        let (server_side, streamed) = join(join_all(server_side), streamed).await;
-        let mut answers: BTreeMap<usize, Written> = (near.into_iter().zip(server_side))
-            .chain(far.into_iter().zip(streamed))
+            .map(|&target| &self.targets[target])
             .collect();
-        let answer = |&target: &usize| {
-            let written = answers.remove(&target).expect("each target is near or far");
-            self.noted(&self.targets[target], written)
-        };
-        targets.iter().map(answer).collect()
+        let written = transfer::copy(job, &buckets).await;
+        let noted = buckets.iter().zip(written);
+        noted
+            .map(|(bucket, written)| self.noted(bucket, written))
+            .collect()
     }
 
     async fn put_tags(&self, master: &Object, target: usize) -> Written {

@@ -7,11 +7,13 @@ mod work;
 
 pub use answer::{Answer, BatchOperationsAnswer, InvocationFailed, TaskResult};
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -24,7 +26,7 @@ use crate::s3::TagCounts;
 use crate::site::{Bucket, SharedConfigError, Sites};
 use crate::store::Key;
 use crate::telemetry;
-use crate::transfer::Memory;
+use crate::transfer::{Limits, Turn};
 use work::{Changed, Work};
 
 /// The event names a bucket that this function does not serve.
@@ -39,7 +41,7 @@ pub struct Replicator {
     sites: Sites,
     routes: Routes,
     tag_counts: TagCounts,
-    memory: Memory,
+    limits: Limits,
 }
 
 impl Replicator {
@@ -48,8 +50,7 @@ impl Replicator {
         config: Config,
         http_client: SharedHttpClient,
     ) -> Result<Self, SharedConfigError> {
-        let requests_per_site = config.concurrency.saturating_mul(2);
-        let sites = Sites::load(http_client, requests_per_site).await?;
+        let sites = Sites::load(http_client, config.concurrency).await?;
         Ok(Self::with_sites(config, sites))
     }
 
@@ -59,7 +60,12 @@ impl Replicator {
             sites,
             routes: Routes::new(config.tag_ttl),
             tag_counts: TagCounts::default(),
-            memory: Memory::new(config.memory, config.multipart_threshold),
+            limits: Limits::new(
+                config.concurrency,
+                config.memory,
+                config.part_size,
+                config.multipart_threshold,
+            ),
             config,
         }
     }
@@ -93,9 +99,27 @@ impl Replicator {
             request_id,
             deadline,
         };
-        let mut replicated = stream::iter(work.keys.iter().enumerate())
-            .map(async |(index, changed)| (index, self.replicate(&work, changed, context).await))
-            .buffer_unordered(self.config.concurrency);
+        // As many keys at once as there are places; a large transfer gives its place up.
+        let started = SetOnce::new();
+        let mut waiting = work.small_first().into_iter().peekable();
+        let turns = stream::iter(std::iter::from_fn(|| {
+            let index = waiting.next()?;
+            Some((index, waiting.peek().is_none()))
+        }))
+        .then(async |(index, is_last)| {
+            let turn = self.limits.turn(&started).await;
+            if is_last {
+                let _ = started.set(());
+            }
+            (index, turn)
+        });
+        let replicated = turns
+            .map(async |(index, turn)| {
+                let changed = &work.keys[index];
+                (index, self.replicate(&work, changed, &turn, context).await)
+            })
+            .buffer_unordered(usize::MAX);
+        let mut replicated = pin!(replicated);
         while let Some((index, failed)) = replicated.next().await {
             failures[index] = failed;
         }
@@ -111,6 +135,7 @@ impl Replicator {
         &self,
         work: &Work<'_>,
         changed: &Changed<'_>,
+        turn: &Turn<'_>,
         context: Context<'_>,
     ) -> Vec<Failure> {
         let started = Instant::now();
@@ -132,7 +157,7 @@ impl Replicator {
             telemetry::count("UnconfiguredEvents", changed.bucket);
         }
         let report = self
-            .reconcile(work, changed, &route, context.deadline)
+            .reconcile(work, changed, &route, turn, context.deadline)
             .await;
         log_report(changed, &route, &report, context, started);
         let failed = report.outcomes.into_iter().filter_map(Result::err);
@@ -163,6 +188,7 @@ impl Replicator {
         work: &Work<'_>,
         changed: &Changed<'_>,
         route: &Route,
+        turn: &Turn<'_>,
         deadline: Instant,
     ) -> Report {
         let key = Key {
@@ -170,7 +196,8 @@ impl Replicator {
             master: &route.master,
             targets: &route.targets,
             tag_counts: &self.tag_counts,
-            memory: &self.memory,
+            limits: &self.limits,
+            turn,
             master_exists: work.master_exists(changed),
             silent: &work.silent,
             deadline,

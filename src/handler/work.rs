@@ -81,6 +81,14 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The keys in the order they are begun: small ones do not wait for large ones. What an event
+    /// says of sizes is good enough for that.
+    pub(super) fn small_first(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.keys.len()).collect();
+        order.sort_by_key(|&index| self.keys[index].first.hints.size);
+        order
+    }
+
     /// Whether the key's master bucket is known to exist in this invocation.
     pub(super) fn master_exists(&self, changed: &Changed<'_>) -> &OnceCell<()> {
         &self.masters[changed.master]

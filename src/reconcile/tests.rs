@@ -100,6 +100,7 @@ impl Model {
         Written {
             result,
             ambiguous: self.ambiguous.get(),
+            resumed: false,
         }
     }
 

@@ -21,7 +21,7 @@ const UNRESERVED: AsciiSet = NON_ALPHANUMERIC
 const COPY_SOURCE: AsciiSet = UNRESERVED.remove(b'/');
 
 /// The headers of an observed object, set on a request before it is signed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ExactHeaders(Vec<(String, String)>);
 
 impl ExactHeaders {

@@ -84,8 +84,10 @@ pub(crate) async fn head(
             Err(error) => Err(error),
         }
     };
-    let Some(output) = send(bucket, Some(key), "HeadObject", deadline, request).await? else {
-        return Ok(None);
+    let output = match send(bucket, Some(key), "HeadObject", deadline, request).await {
+        Ok(Some(output)) => output,
+        Ok(None) => return Ok(None),
+        Err(failure) => return Err(explained(bucket, key, failure, deadline).await),
     };
     if let Some(missing) = output.missing_meta.filter(|missing| *missing > 0) {
         let place = bucket.place(Some(key));
@@ -107,6 +109,29 @@ pub(crate) async fn head(
         }
     }
     Ok(Some(object))
+}
+
+/// HEAD has no body to say why: an expired token looks like an object that is encrypted with a key
+/// of its owner's. The first byte, asked for, comes with a reason.
+async fn explained(
+    bucket: &Bucket,
+    key: &ObjectKey,
+    failure: Failure,
+    deadline: Instant,
+) -> Failure {
+    if failure.kind != Kind::Unexplained {
+        return failure;
+    }
+    let request = bucket.site.client.get_object();
+    let request = request.bucket(&bucket.name).key(key.as_str());
+    let first_byte = request.range("bytes=0-0").send();
+    match send(bucket, Some(key), "GetObject", deadline, first_byte).await {
+        Err(reason) if reason.kind == Kind::Permanent => reason,
+        _ => Failure {
+            kind: Kind::Retryable,
+            ..failure
+        },
+    }
 }
 
 /// The object's tags. An object that is gone by now is a race.

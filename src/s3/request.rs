@@ -98,6 +98,7 @@ where
     Written {
         result: result.map(drop),
         ambiguous: unanswered.0.load(Ordering::Relaxed),
+        resumed: false,
     }
 }
 
@@ -115,12 +116,15 @@ fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Kind 
     match error.code() {
         Some("NoSuchBucket") => return Kind::NoSuchBucket,
         Some("InvalidStorageClass") => return Kind::NoSuchStorageClass,
+        Some("InvalidArgument") => return Kind::InvalidArgument,
         Some(
             "PreconditionFailed"
             | "ConditionalRequestConflict"
             | "OperationAborted"
             | "NoSuchKey"
-            | "NoSuchUpload",
+            | "NoSuchUpload"
+            // A part was sent anew by another invocation that completes the same upload.
+            | "InvalidPart",
         ) => return Kind::Raced,
         Some(
             "SlowDown"
@@ -135,8 +139,8 @@ fn classify<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Kind 
         _ => {}
     }
     match status_of(error) {
-        // HEAD has no body to say more: this is how an expired token looks there.
-        Some(400) if error.code().is_none() => Kind::Retryable,
+        // HEAD has no body to say more.
+        Some(400) if error.code().is_none() => Kind::Unexplained,
         // A delete marker that came between HEAD and the tags.
         Some(405) => Kind::Raced,
         Some(501) => Kind::Permanent,
@@ -176,7 +180,13 @@ where
             .unwrap_or_default()
             .trim_end_matches('.')
             .to_owned(),
-        hint: hint(operation, status, code, headers.get("x-amz-bucket-region")),
+        hint: hint(
+            operation,
+            status,
+            code,
+            service.message(),
+            headers.get("x-amz-bucket-region"),
+        ),
         request: request.unwrap_or_default(),
     })
 }
@@ -203,13 +213,28 @@ where
 }
 
 /// What to do about it, where S3's answer does not say.
-fn hint(operation: &str, status: u16, code: &str, region: Option<&str>) -> String {
+fn hint(
+    operation: &str,
+    status: u16,
+    code: &str,
+    message: Option<&str>,
+    region: Option<&str>,
+) -> String {
+    let says = |words: &str| message.is_some_and(|message| message.contains(words));
     match (status, code) {
         (301, _) => match region {
             Some(region) => format!("; the bucket is in {region}, correct the region in the tag"),
             None => "; the bucket is in another region, correct the region in the tag".to_owned(),
         },
         (403, "InvalidObjectState") => "; the object is archived, restore it first".to_owned(),
+        (400, "InvalidRequest") if says("Server Side Encryption") => {
+            "; the object is encrypted with a key of its owner's (SSE-C), which nobody else can \
+             read: replicate it by whoever holds the key, or encrypt it with a KMS key"
+                .to_owned()
+        }
+        (403, "AccessDenied") if says("kms:") => {
+            "; allow it in the key's policy and in the role's".to_owned()
+        }
         (403, "AccessDenied" | "Forbidden") => format!("; it needs {}", permissions(operation)),
         _ => String::new(),
     }
@@ -227,7 +252,12 @@ fn permissions(operation: &str) -> &'static str {
             "s3:GetObject and s3:GetObjectTagging on the master, \
              s3:PutObject and s3:PutObjectTagging on the target"
         }
-        "PutObject" => "s3:PutObject and s3:PutObjectTagging",
+        "UploadPartCopy" => "s3:GetObject on the master, s3:PutObject on the target",
+        "PutObject" | "CreateMultipartUpload" => "s3:PutObject and s3:PutObjectTagging",
+        "UploadPart" | "CompleteMultipartUpload" => "s3:PutObject",
+        "ListMultipartUploads" => "s3:ListBucketMultipartUploads on the bucket",
+        "ListParts" => "s3:ListMultipartUploadParts",
+        "AbortMultipartUpload" => "s3:AbortMultipartUpload",
         "DeleteObject" => "s3:DeleteObject",
         "GetObjectTagging" => "s3:GetObjectTagging",
         "PutObjectTagging" => "s3:PutObjectTagging",

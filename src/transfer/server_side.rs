@@ -1,39 +1,26 @@
 //! CopyObject: no byte passes through us, and the ETag comes out equal.
 
 use aws_sdk_s3::types::{MetadataDirective, StorageClass, TaggingDirective};
-use tokio::time::Instant;
 
-use super::{SINGLE_REQUEST_LIMIT, TooLarge, checksum_algorithm, with_storage_class};
-use crate::change::ObjectKey;
-use crate::error::{Failure, Kind};
-use crate::object::Object;
+use super::{Job, checksum_algorithm, with_storage_class};
 use crate::reconcile::Written;
 use crate::s3::exact::{ExactHeaders, copy_source};
 use crate::s3::write;
 use crate::site::Bucket;
 
-/// Writes exactly `object`, the observed state of `key` in `master`, to `target`.
+/// Writes exactly the observed object to `target`.
 ///
 /// The source never names a version: the condition on the *current* object is what refuses a copy
 /// that comes late. `CopyObject` carries neither metadata (replaced) nor the website redirect by
 /// itself: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-pub async fn copy(
-    master: &Bucket,
-    target: &Bucket,
-    key: &ObjectKey,
-    object: &Object,
-    deadline: Instant,
-) -> Written {
-    if object.size > SINGLE_REQUEST_LIMIT {
-        let cause = TooLarge { size: object.size };
-        let failure = Failure::new(
-            Kind::Permanent,
-            "CopyObject",
-            target.place(Some(key)),
-            cause,
-        );
-        return Written::failed(failure);
-    }
+pub(super) async fn copy(job: &Job<'_>, target: &Bucket) -> Written {
+    let Job {
+        key,
+        master,
+        object,
+        until,
+        ..
+    } = *job;
     let algorithm = checksum_algorithm(object);
     with_storage_class(object, |storage_class: Option<StorageClass>| {
         let algorithm = algorithm.clone();
@@ -41,7 +28,7 @@ pub async fn copy(
             target,
             key,
             "CopyObject",
-            deadline,
+            until,
             move |unanswered| async move {
                 target
                     .site

@@ -1,237 +1,260 @@
 //! From one service to others: the master is read once, every target is written at once.
-//!
-//! An object that fits the memory budget is held while it is written, so that the SDK can send it
-//! again; a larger one flows through, once for each target.
+
+use std::cell::RefCell;
 
 use aws_sdk_s3::Config;
-use aws_sdk_s3::config::RequestChecksumCalculation;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ChecksumMode;
-use bytes::Bytes;
+use aws_sdk_s3::config::{RequestChecksumCalculation, StalledStreamProtectionConfig};
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
+use futures_util::stream::{self, StreamExt};
+use tokio::time::timeout_at;
 
-use super::{SINGLE_REQUEST_LIMIT, TooLarge, checksum_algorithm, with_storage_class};
-use crate::change::ObjectKey;
+use super::boundaries::Boundaries;
+use super::layout::Part;
+use super::proof::{Done, from_hex};
+use super::relay::{LeftBehind, relay};
+use super::source::{Share, Source};
+use super::upload::{Cut, Ended, Upload, part_checksum};
+use super::{Job, checksum_of, with_storage_class};
 use crate::error::{Failure, Kind};
 use crate::object::Object;
 use crate::reconcile::Written;
 use crate::s3::exact::ExactHeaders;
-use crate::s3::request::DeadlineReached;
+use crate::s3::request::NotStarted;
 use crate::s3::{send, write};
 use crate::site::Bucket;
 
-/// Bytes of objects in flight, for the whole process.
-#[derive(Debug)]
-pub struct Memory {
-    kibibytes: Semaphore,
-    largest: u64,
-}
-
-impl Memory {
-    /// A budget of so many bytes. Objects of up to `threshold` bytes are held, if they fit.
-    pub fn new(budget: u64, threshold: u64) -> Self {
-        let kibibytes = usize::try_from(budget / 1024).unwrap_or(Semaphore::MAX_PERMITS);
-        let kibibytes = kibibytes.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        let largest = threshold.min(kibibytes as u64 * 1024);
-        Self {
-            kibibytes: Semaphore::new(kibibytes),
-            largest,
+/// Sends the whole object to all of `targets` in one request each; the answers are in their order.
+pub(super) async fn send_whole(job: &Job<'_>, targets: &[&Bucket]) -> Vec<Written> {
+    let source = Source::new(job, None);
+    let puts = targets
+        .iter()
+        .map(|&target| async move |share| put(job, target, share).await);
+    let answers = relay(&source, puts).await;
+    let written = targets.iter().zip(answers).map(|(target, answer)| {
+        let mut written = answer.unwrap_or_else(|left_behind| Written {
+            ambiguous: left_behind.complete,
+            ..Written::failed(behind(job, target, "PutObject", left_behind))
+        });
+        if written.result.is_err()
+            && let Some(failure) = source.failure()
+        {
+            written.result = Err(failure);
         }
-    }
-
-    /// Waits for room for `size` bytes.
-    async fn hold(&self, size: u64) -> SemaphorePermit<'_> {
-        let kibibytes = u32::try_from(size.div_ceil(1024)).expect("no larger than the budget");
-        self.kibibytes
-            .acquire_many(kibibytes)
-            .await
-            .expect("never closed")
-    }
+        written
+    });
+    written.collect()
 }
 
-/// Writes exactly `object`, the observed state of `key` in `master`, to all of `targets`; the
-/// answers are in their order.
-pub async fn fan_out(
-    master: &Bucket,
+/// Sends the object part by part to all of `targets`, each part read once.
+pub(super) async fn send_parts(
+    job: &Job<'_>,
     targets: &[&Bucket],
-    key: &ObjectKey,
-    object: &Object,
-    memory: &Memory,
-    deadline: Instant,
-) -> Vec<Written> {
-    if object.size > memory.largest {
-        let writes = targets
-            .iter()
-            .map(|target| flow(master, target, key, object, deadline));
-        return join_all(writes).await;
-    }
-    let late = || {
-        let place = master.place(Some(key));
-        Failure::new(Kind::Retryable, "GetObject", place, DeadlineReached)
+    boundaries: &Boundaries,
+) -> Vec<Ended> {
+    let layout = &boundaries.layout;
+    let open = |&target| async move {
+        let opened = Upload::open(job, target, layout, part_checksum(job)).await;
+        opened.map(|upload| RefCell::new((upload, None::<Cut>)))
     };
-    let held = async {
-        let permit = memory.hold(object.size).await;
-        let body = open(master, key, object, deadline).await?;
-        let body = body
-            .collect()
-            .await
-            .map_err(|error| broken(master, key, error))?;
-        Ok((permit, body.into_bytes()))
+    let opened = join_all(targets.iter().map(open)).await;
+    let uploads: Vec<&RefCell<_>> = opened.iter().filter_map(|one| one.as_ref().ok()).collect();
+    stream::iter(layout.parts())
+        .map(async |part| {
+            let lacks_it = |one: &&&RefCell<(Upload<'_>, Option<Cut>)>| {
+                let (upload, failed) = &*one.borrow();
+                failed.is_none() && upload.lacks(part)
+            };
+            if !uploads.iter().any(|one| lacks_it(&one)) {
+                return;
+            }
+            let place = timeout_at(job.until, job.limits.place()).await;
+            let lacking: Vec<_> = uploads.iter().filter(lacks_it).copied().collect();
+            let whom: Vec<(&Bucket, String)> = lacking
+                .iter()
+                .map(|one| {
+                    let (upload, _) = &*one.borrow();
+                    (upload.target, upload.id.clone())
+                })
+                .collect();
+            let answers = match place {
+                Ok(_place) => send_part(job, &whom, part, boundaries).await,
+                Err(_) => whom
+                    .iter()
+                    .map(|(target, _)| {
+                        let place = target.place(Some(job.key));
+                        Err(Failure::new(
+                            Kind::Retryable,
+                            "UploadPart",
+                            place,
+                            NotStarted,
+                        ))
+                    })
+                    .collect(),
+            };
+            for (one, answer) in lacking.iter().zip(answers) {
+                let (upload, failed) = &mut *one.borrow_mut();
+                match answer {
+                    Ok(done) => upload.add(part.number, done),
+                    Err(failure) => {
+                        failed.get_or_insert_with(|| Cut::by(job, failure));
+                    }
+                }
+            }
+        })
+        .buffer_unordered(job.limits.places())
+        .collect::<()>()
+        .await;
+    let finish = opened.into_iter().map(async |opened| match opened {
+        Ok(upload) => {
+            let (upload, failed) = upload.into_inner();
+            upload.finish(layout, boundaries.assumed, failed).await
+        }
+        Err(failure) => Ended::Written(Written::failed(failure)),
+    });
+    join_all(finish).await
+}
+
+/// Reads one part and sends it to the targets that lack it, each named with its upload.
+async fn send_part(
+    job: &Job<'_>,
+    targets: &[(&Bucket, String)],
+    part: &Part,
+    boundaries: &Boundaries,
+) -> Vec<Result<Done, Failure>> {
+    let source = Source::new(job, Some(*part));
+    let puts = targets.iter().map(|(target, upload_id)| {
+        async move |share| put_part(job, target, upload_id, part, boundaries, share).await
+    });
+    let answers = relay(&source, puts).await;
+    let done = targets.iter().zip(answers).map(|((target, _), answer)| {
+        let done = answer.unwrap_or_else(|cause| Err(behind(job, target, "UploadPart", cause)));
+        done.map_err(|failure| source.failure().unwrap_or(failure))
+    });
+    done.collect()
+}
+
+/// A target that was left behind is another round's.
+fn behind(job: &Job<'_>, target: &Bucket, attempted: &'static str, cause: LeftBehind) -> Failure {
+    Failure::new(Kind::Raced, attempted, target.place(Some(job.key)), cause)
+}
+
+/// How a request with a body differs from our other ones: a target that takes no more bytes is
+/// given up, and where there is nothing to prove them by, a checksum is computed on the way.
+fn uploading(computes_checksum: bool) -> aws_sdk_s3::config::Builder {
+    let calculation = match computes_checksum {
+        true => RequestChecksumCalculation::WhenSupported,
+        // Otherwise the SDK names the algorithm and sends no value.
+        false => RequestChecksumCalculation::WhenRequired,
     };
-    match timeout_at(deadline, held)
-        .await
-        .unwrap_or_else(|_| Err(late()))
-    {
-        Ok((_permit, bytes)) => {
-            let put = |target| put(target, key, object, deadline, || Body::Held(bytes.clone()));
-            join_all(targets.iter().copied().map(put)).await
-        }
-        Err(failure) => {
-            let refuse = |_| Written::failed(failure.clone());
-            targets.iter().map(refuse).collect()
-        }
-    }
-}
-
-/// Opens the master's body, bound to the observed ETag.
-pub(super) async fn open(
-    bucket: &Bucket,
-    key: &ObjectKey,
-    object: &Object,
-    deadline: Instant,
-) -> Result<ByteStream, Failure> {
-    let request = bucket
-        .site
-        .client
-        .get_object()
-        .bucket(&bucket.name)
-        .key(key.as_str())
-        .if_match(format!("\"{}\"", object.etag))
-        .checksum_mode(ChecksumMode::Enabled);
-    Ok(
-        send(bucket, Some(key), "GetObject", deadline, request.send())
-            .await?
-            .body,
-    )
-}
-
-/// The body ended before its end.
-pub(super) fn broken(
-    bucket: &Bucket,
-    key: &ObjectKey,
-    error: aws_sdk_s3::primitives::ByteStreamError,
-) -> Failure {
-    Failure::new(Kind::Retryable, "GetObject", bucket.place(Some(key)), error)
-}
-
-/// One target of an object that is too large to hold.
-async fn flow(
-    master: &Bucket,
-    target: &Bucket,
-    key: &ObjectKey,
-    object: &Object,
-    deadline: Instant,
-) -> Written {
-    if object.size > SINGLE_REQUEST_LIMIT {
-        let cause = TooLarge { size: object.size };
-        let failure = Failure::new(Kind::Permanent, "PutObject", target.place(Some(key)), cause);
-        return Written::failed(failure);
-    }
-    put(target, key, object, deadline, || Body::FromMaster(master)).await
-}
-
-enum Body<'a> {
-    Held(Bytes),
-    FromMaster(&'a Bucket),
+    let stalled = StalledStreamProtectionConfig::enabled()
+        .download_enabled(false)
+        .upload_enabled(true)
+        .grace_period(super::SILENCE);
+    Config::builder()
+        .request_checksum_calculation(calculation)
+        .stalled_stream_protection(stalled.build())
 }
 
 /// One `PutObject`. The master's own MD5 or checksum goes along, so that the target proves the
 /// bytes from end to end, and keeps the same checksum.
-async fn put<'a>(
-    target: &Bucket,
-    key: &ObjectKey,
-    object: &Object,
-    deadline: Instant,
-    body: impl Fn() -> Body<'a>,
-) -> Written {
-    let length = i64::try_from(object.size).expect("at most 5 GiB");
-    with_storage_class(object, async |storage_class| {
-        let (headers, compute) = proofs(object);
-        let (body, compute) = match body() {
-            Body::Held(bytes) => (ByteStream::from(bytes), compute),
-            // A checksum that is computed on the way goes into a trailer, whose
-            // `Content-Encoding` would take the place of the object's own.
-            Body::FromMaster(master) => match open(master, key, object, deadline).await {
-                Ok(body) => (body, None),
-                Err(failure) => return Written::failed(failure),
-            },
-        };
-        let calculation = match compute {
-            Some(_) => RequestChecksumCalculation::WhenSupported,
-            None => RequestChecksumCalculation::WhenRequired,
-        };
-        write(target, key, "PutObject", deadline, |unanswered| async {
+async fn put(job: &Job<'_>, target: &Bucket, share: Share) -> Written {
+    let length = i64::try_from(job.object.size).expect("at most 5 GiB");
+    let mut written = with_storage_class(job.object, async |storage_class| {
+        write(target, job.key, "PutObject", job.until, |unanswered| {
             target
                 .site
                 .client
                 .put_object()
                 .bucket(&target.name)
-                .key(key.as_str())
+                .key(job.key.as_str())
                 .content_length(length)
-                .set_checksum_algorithm(compute)
                 .set_storage_class(storage_class)
-                .body(body)
+                .body(share.body())
                 .customize()
-                // Otherwise the SDK names the algorithm and sends no value.
-                .config_override(Config::builder().request_checksum_calculation(calculation))
-                .interceptor(headers)
+                .config_override(uploading(false))
+                .interceptor(proofs(job.object))
                 .interceptor(unanswered)
                 .send()
-                .await
         })
         .await
     })
-    .await
+    .await;
+    written.ambiguous &= share.was_handed_over();
+    written
 }
 
-/// The object's headers with what proves its content, and the algorithm to compute a checksum by
-/// where the master's own value, made of its parts' checksums, cannot serve.
-fn proofs(object: &Object) -> (ExactHeaders, Option<aws_sdk_s3::types::ChecksumAlgorithm>) {
+/// The object's headers, with what proves its content.
+fn proofs(object: &Object) -> ExactHeaders {
     let mut headers = ExactHeaders::of(object);
-    if object.etag_proves_content && object.multipart_count().is_none() {
-        headers = headers.with("content-md5", base64_of_hex(&object.etag));
+    if object.etag_proves_content
+        && let Some(md5) = from_hex(&object.etag)
+    {
+        headers = headers.with("content-md5", aws_smithy_types::base64::encode(md5));
     }
-    if object.checksums.composite {
-        return (headers, checksum_algorithm(object));
-    }
-    if let Some((algorithm, value)) = object.checksums.values.iter().next() {
+    if !object.checksums.composite
+        && let Some((algorithm, value)) = object.checksums.values.iter().next()
+    {
         headers = headers.with(&format!("x-amz-checksum-{algorithm}"), value);
     }
-    (headers, None)
+    headers
 }
 
-/// The MD5 that an ETag gives in hexadecimal, as `Content-MD5` wants it.
-fn base64_of_hex(hex: &str) -> String {
-    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or_default() as u8;
-    let bytes: Vec<u8> = hex
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
-        .collect();
-    aws_smithy_types::base64::encode(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_etag_becomes_a_content_md5() {
-        assert_eq!(
-            base64_of_hex("5d41402abc4b2a76b9719d911017c592"),
-            "XUFAKrxLKna5cZ2REBfFkg=="
-        );
-    }
+/// One `UploadPart`. Where the upload keeps a checksum, every part has to come with its own: the
+/// master's where it is known, else one that is computed on the way.
+async fn put_part(
+    job: &Job<'_>,
+    target: &Bucket,
+    upload_id: &str,
+    part: &Part,
+    boundaries: &Boundaries,
+    share: Share,
+) -> Result<Done, Failure> {
+    let checksum = part_checksum(job);
+    let known = usize::try_from(part.number - 1).ok();
+    let known = known.and_then(|index| boundaries.checksums.get(index));
+    let (headers, compute): (_, Option<ChecksumAlgorithm>) = match (checksum, known) {
+        (Some((algorithm, _)), Some(value)) => {
+            let name = algorithm.as_str().to_ascii_lowercase();
+            (
+                ExactHeaders::default().with(&format!("x-amz-checksum-{name}"), value),
+                None,
+            )
+        }
+        (checksum, _) => (
+            ExactHeaders::default(),
+            checksum.map(|(algorithm, _)| algorithm),
+        ),
+    };
+    let request = target
+        .site
+        .client
+        .upload_part()
+        .bucket(&target.name)
+        .key(job.key.as_str())
+        .upload_id(upload_id)
+        .part_number(part.number)
+        .content_length(i64::try_from(part.size).expect("at most 5 GiB"))
+        .set_checksum_algorithm(compute.clone())
+        .body(share.body())
+        .customize()
+        .config_override(uploading(compute.is_some()))
+        .interceptor(headers);
+    let output = send(
+        target,
+        Some(job.key),
+        "UploadPart",
+        job.until,
+        request.send(),
+    )
+    .await?;
+    Ok(Done {
+        etag: output
+            .e_tag()
+            .unwrap_or_default()
+            .trim_matches('"')
+            .to_owned(),
+        size: part.size,
+        checksum: checksum_of!(output),
+    })
 }
