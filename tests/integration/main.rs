@@ -2,6 +2,7 @@
 
 mod cli;
 mod embedded_s3;
+mod fidelity;
 mod function;
 mod live;
 mod local_lambda;
@@ -10,3 +11,4 @@ mod recordings;
 mod replication;
 mod requests;
 mod support;
+mod transfer;

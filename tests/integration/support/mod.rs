@@ -1,5 +1,6 @@
 //! A stage for one function: an embedded S3 behind a fault layer, and the real `bootstrap`.
 
+pub(crate) mod services;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
