@@ -30,7 +30,8 @@ fn every_schedule_converges(
         "batches",
         "chain",
         "streams",
-        "encrypted"
+        "encrypted",
+        "parts"
     )]
     name: &str,
 ) {

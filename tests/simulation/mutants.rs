@@ -16,6 +16,8 @@ use crate::{is_full, threads};
 #[case::grouping("no-grouping", "batches", 100, "too many requests")]
 #[case::failing("always-failing", "calm", 100, "failed without a fault")]
 #[case::waiting("waiting-for-ever", "slow", 2_000, "timed out without a fault")]
+#[case::unproven("resume-unproven", "parts", 200_000, "mixed bytes")]
+#[case::resumed_is_last("resumed-is-last", "parts", 200_000, "replica differs")]
 #[case::naive("naive", "calm", 2_000, "replica differs")]
 fn missing_clause_is_found(
     #[case] mutant: Mutant,

@@ -15,9 +15,8 @@ pub(crate) fn run(configuration: &Configuration, seed: u64, trace: Trace) -> Run
     runtime.block_on(run_sdk(&generate(configuration, seed), trace))
 }
 
-/// The configurations that this layer has a world for: replicas tell nobody of their events here,
-/// and keep their ETags as the embedded store gives them.
-pub(crate) const NAMES: [&str; 8] = [
+/// The configurations that this layer has a world for: replicas tell nobody of their events here.
+pub(crate) const NAMES: [&str; 10] = [
     "calm",
     "slow",
     "faults",
@@ -26,6 +25,8 @@ pub(crate) const NAMES: [&str; 8] = [
     "versioned",
     "batches",
     "streams",
+    "encrypted",
+    "parts",
 ];
 
 #[rstest]
@@ -38,7 +39,9 @@ fn every_schedule_converges(
         "metadata-and-tags",
         "versioned",
         "batches",
-        "streams"
+        "streams",
+        "encrypted",
+        "parts"
     )]
     name: &str,
 ) {

@@ -39,6 +39,7 @@ const PLAIN: Shape = Shape {
     versioned_master: false,
     versioned_targets: false,
     encrypted: false,
+    parts: false,
     acknowledged: Acknowledged::Whole,
 };
 
@@ -66,7 +67,7 @@ const SLOW: Configuration = Configuration {
 
 impl Configuration {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         CALM,
         SLOW,
         Self {
@@ -165,6 +166,22 @@ impl Configuration {
             },
             slow: 4,
             kills: 1,
+            details: true,
+            failed_percent: 60,
+            ..CALM
+        },
+        Self {
+            name: "parts",
+            about: "uploads in parts, cut off and taken up again, with all of the above",
+            shape: Shape {
+                streams: true,
+                parts: true,
+                ..PLAIN
+            },
+            slow: 4,
+            faults: 1,
+            kills: 3,
+            lost_answers: true,
             details: true,
             failed_percent: 60,
             ..CALM

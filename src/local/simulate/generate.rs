@@ -12,8 +12,9 @@ const MILLISECOND: Micros = 1_000;
 /// The longest that a late write may be on its way: well under the rest before a redelivery.
 const LATEST: Micros = 40 * SECOND;
 
-/// Requests of one attempt that lines are drawn for.
+/// Requests of one attempt that lines are drawn for, and with parts.
 const REQUESTS: u64 = 12;
+const REQUESTS_WITH_PARTS: u64 = 24;
 
 /// Draws the plan of `seed`.
 pub fn generate(configuration: &Configuration, seed: u64) -> Plan {
@@ -217,7 +218,11 @@ impl Draw<'_> {
         let request = if self.random.chance(40) {
             u16::from(self.plan.shape.targets) + 1 + self.random.below(2) as u16
         } else {
-            self.random.below(REQUESTS) as u16
+            let requests = match self.plan.shape.parts {
+                true => REQUESTS_WITH_PARTS,
+                false => REQUESTS,
+            };
+            self.random.below(requests) as u16
         };
         let (delivery, attempt) = if self.plan.shape.chain && self.random.chance(40) {
             (1000 + self.random.below(3) as u16, attempt)

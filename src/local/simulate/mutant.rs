@@ -37,13 +37,17 @@ pub enum Mutant {
     AlwaysFailing,
     /// A master that changed meanwhile is waited for.
     WaitingForever,
+    /// An upload of another invocation is completed whatever its parts are.
+    ResumeUnproven,
+    /// The round that completed an upload of another invocation may be the last.
+    ResumedIsLast,
     /// No reconcile at all: a create event is a copy, a removal is a delete.
     Naive,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::NoConfirm,
         Self::ConfirmBeside,
         Self::NoIfMatch,
@@ -54,6 +58,8 @@ impl Mutant {
         Self::NoGrouping,
         Self::AlwaysFailing,
         Self::WaitingForever,
+        Self::ResumeUnproven,
+        Self::ResumedIsLast,
         Self::Naive,
     ];
 
@@ -70,6 +76,8 @@ impl Mutant {
             Self::NoGrouping => "no-grouping",
             Self::AlwaysFailing => "always-failing",
             Self::WaitingForever => "waiting-for-ever",
+            Self::ResumeUnproven => "resume-unproven",
+            Self::ResumedIsLast => "resumed-is-last",
             Self::Naive => "naive",
         }
     }
@@ -84,6 +92,7 @@ impl Mutant {
                 | Self::BlindDeletes
                 | Self::AlwaysFailing
                 | Self::WaitingForever
+                | Self::ResumedIsLast
         )
     }
 }
@@ -185,8 +194,12 @@ impl<S: Store> Mutated<S> {
             Ok(()) => self.wrote.set(true),
             Err(failure) => self.note_race(failure),
         }
+        if written.resumed {
+            self.raced.set(true);
+        }
         match self.mutant {
             Mutant::AmbiguityIgnored => written.ambiguous = false,
+            Mutant::ResumedIsLast => written.resumed = false,
             Mutant::AlwaysFailing if written.result.is_ok() => {
                 written.result = Err(self.inner.failure(target, Unsettled::StillChanging));
             }

@@ -58,6 +58,8 @@ pub enum Problem {
     GivenUp,
     /// More requests than allowed.
     TooManyRequests,
+    /// A replica was made of parts of two states.
+    Mixed,
 }
 
 impl Problem {
@@ -76,6 +78,7 @@ impl Problem {
             Self::TimedOut => "timed out without a fault",
             Self::GivenUp => "given up",
             Self::TooManyRequests => "too many requests",
+            Self::Mixed => "mixed bytes",
         }
     }
 }

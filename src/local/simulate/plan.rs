@@ -33,6 +33,8 @@ pub struct Shape {
     pub versioned_targets: bool,
     /// Whether ETags say nothing of the content, and change with every write.
     pub encrypted: bool,
+    /// Whether users upload in parts, so that replicas are made of parts too.
+    pub parts: bool,
     /// How deliveries are acknowledged.
     pub acknowledged: Acknowledged,
 }

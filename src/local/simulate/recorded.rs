@@ -22,6 +22,9 @@ const REGIONS: [&str; 3] = ["us-east-1", "ap-southeast-1", "eu-central-1"];
 /// The longest that a replay stands still where the plan says to.
 const LONGEST_PAUSE: Micros = 5 * SECOND;
 
+/// The smallest part that S3 takes.
+const PART: u64 = 5 * 1024 * 1024;
+
 /// The plan of a run as a recording. `run` must have kept its trace.
 pub fn recorded(plan: &Plan, run: &Run) -> Recording {
     let mut actions: Vec<(Option<String>, Action)> = Vec::new();
@@ -160,7 +163,12 @@ fn kind(plan: &Plan, key: u8, what: What) -> OperationKind {
             tags,
         }) => OperationKind::Put(Put {
             key: name,
-            body: Body::Text(format!("content {content}")),
+            body: body(plan, content),
+            parts: if plan.shape.parts {
+                vec![PART; 2]
+            } else {
+                Vec::new()
+            },
             metadata: some(metadata),
             headers: if header > 0 {
                 BTreeMap::from([("Cache-Control".to_owned(), format!("max-age={header}"))])
@@ -183,6 +191,16 @@ fn kind(plan: &Plan, key: u8, what: What) -> OperationKind {
             let version = plan.operation(of).map(|_| format!("p{of}"));
             OperationKind::Delete(Delete { key: name, version })
         }
+    }
+}
+
+fn body(plan: &Plan, content: u8) -> Body {
+    match plan.shape.parts {
+        true => Body::Generated {
+            size: 2 * PART,
+            seed: content.into(),
+        },
+        false => Body::Text(format!("content {content}")),
     }
 }
 
@@ -231,7 +249,11 @@ fn fault_effect(effect: Effect, operation: &str) -> Option<FaultEffect> {
             FaultEffect::Delay(delays.way_back / 1000, When::After)
         }
         Effect::Slow(_) => return None,
-        Effect::Answer(200) if operation == "CopyObject" => FaultEffect::ErrorIn200,
+        Effect::Answer(200)
+            if ["CopyObject", "UploadPartCopy", "CompleteMultipartUpload"].contains(&operation) =>
+        {
+            FaultEffect::ErrorIn200
+        }
         Effect::Answer(200) => FaultEffect::Answer(500),
         Effect::Answer(status) => FaultEffect::Answer(status),
         Effect::Reset {

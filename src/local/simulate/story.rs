@@ -44,6 +44,12 @@ fn name(call: Call) -> &'static str {
         Call::Copy { .. } => "CopyObject",
         Call::Tag(_) => "PutObjectTagging",
         Call::Delete => "DeleteObject",
+        Call::ListUploads => "ListMultipartUploads",
+        Call::Begin(_) => "CreateMultipartUpload",
+        Call::CopyPart { .. } => "UploadPartCopy",
+        Call::PutPart { .. } => "UploadPart",
+        Call::Complete { .. } => "CompleteMultipartUpload",
+        Call::Abort(_) => "AbortMultipartUpload",
     }
 }
 
@@ -93,7 +99,11 @@ fn say(plan: &Plan, line: &Line) -> Option<String> {
             read,
         } => match reply {
             Answer::Raced => format!("  #{request} finds that it was overtaken"),
-            Answer::Done => return None,
+            Answer::Done | Answer::Begun(_) => return None,
+            Answer::Listed(None) => format!("  #{request} finds no upload"),
+            Answer::Listed(Some(upload)) => {
+                format!("  #{request} finds the upload {}", upload.id)
+            }
             _ => format!("  #{request} reads {}", shown(*read)),
         },
         Line::Wrote { request, after } => format!("  #{request} TAKES EFFECT: {}", shown(*after)),

@@ -13,9 +13,37 @@ pub(in crate::local::simulate) struct Version {
     pub(super) state: Option<State>,
 }
 
+/// How many parts an object has.
+pub(in crate::local::simulate) const PARTS: usize = 2;
+
+/// An upload under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::local::simulate) struct Upload {
+    pub(in crate::local::simulate) id: u32,
+    /// In whole seconds, as S3 tells it.
+    pub(super) initiated: u32,
+    /// All but the content.
+    pub(super) exact: State,
+    /// The content that each part was taken from.
+    pub(super) parts: [Option<u8>; PARTS],
+}
+
+impl Upload {
+    /// What an object of these parts has for bytes: those of its one source, or of no state at all.
+    pub(super) fn content(parts: [u8; PARTS]) -> u8 {
+        let [first, rest @ ..] = parts;
+        match rest.iter().all(|part| *part == first) {
+            true => first,
+            false => parts.iter().fold(0x80, |mixed, part| mixed ^ (part << 2)),
+        }
+    }
+}
+
 /// A key's versions, the current one last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Slot {
+    /// In the order of their beginning.
+    pub(super) uploads: Vec<Upload>,
     versions: Vec<Version>,
     /// Every state that was current, from which time on; absent before the first.
     history: Vec<(Micros, Option<State>)>,
@@ -43,6 +71,26 @@ impl Slot {
 
     pub(super) fn put(&mut self, now: Micros, serial: u32, state: State, versioned: bool) {
         self.push(now, serial, Some(state), versioned);
+    }
+
+    /// An object made of parts is dated to the beginning of its upload.
+    pub(super) fn put_parts(
+        &mut self,
+        (begun, now): (Micros, Micros),
+        serial: u32,
+        state: State,
+        versioned: bool,
+    ) {
+        self.push(now, serial, Some(state), versioned);
+        if let Some(last) = self.versions.last_mut() {
+            last.modified = seconds(begun);
+        }
+    }
+
+    /// The upload with the most parts, the oldest of several.
+    pub(super) fn furthest_upload(&self) -> Option<Upload> {
+        let parts = |upload: &&Upload| upload.parts.iter().flatten().count();
+        self.uploads.iter().rev().max_by_key(parts).copied()
     }
 
     pub(super) fn delete(&mut self, now: Micros, serial: u32, versioned: bool) {
@@ -77,7 +125,7 @@ impl Slot {
         }
         self.versions.push(Version {
             serial,
-            modified: u32::try_from(now / SECOND).unwrap_or(u32::MAX),
+            modified: seconds(now),
             state,
         });
         self.note(now);
@@ -94,4 +142,9 @@ impl Slot {
         let before = before.and_then(|(_, state)| *state);
         std::iter::once(before).chain(later.map(|(_, state)| *state))
     }
+}
+
+/// Whole seconds, as S3 tells times.
+pub(super) fn seconds(time: Micros) -> u32 {
+    u32::try_from(time / SECOND).unwrap_or(u32::MAX)
 }

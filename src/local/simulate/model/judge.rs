@@ -78,6 +78,13 @@ impl Running<'_, '_> {
                 key,
             });
         }
+        for &(bucket, key) in &world.inner.borrow().mixed {
+            self.found.divergences.push(Divergence {
+                problem: Problem::Mixed,
+                bucket: Some(bucket),
+                key,
+            });
+        }
         // What a user would notice first.
         let divergences = &mut self.found.divergences;
         divergences.sort_by_key(|divergence| !divergence.problem.is_at_rest());
@@ -129,6 +136,11 @@ fn round_bound(plan: &Plan, bucket: u8) -> u32 {
     }
     if plan.shape.streams {
         bound += 1;
+    }
+    if plan.shape.parts {
+        // Listed, begun, two parts, completed or aborted, instead of one copy; parts are read for
+        // another service; what was left by others is aborted and listed again.
+        bound += targets * 16;
     }
     if plan.shape.encrypted {
         bound += 2 * targets;

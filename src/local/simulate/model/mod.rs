@@ -3,6 +3,7 @@
 mod bucket;
 mod invocation;
 mod judge;
+mod parts;
 mod request;
 mod run;
 mod store;

@@ -1,6 +1,6 @@
 //! Requests and invocations, as the model sees them.
 
-use super::bucket::Version;
+use super::bucket::{PARTS, Upload, Version};
 use crate::local::simulate::plan::{Micros, State};
 
 /// What a request asks for.
@@ -21,6 +21,28 @@ pub(in crate::local::simulate) enum Call {
     },
     Tag(u8),
     Delete,
+    ListUploads,
+    /// Begins an upload of exactly this; the content comes with its parts.
+    Begin(State),
+    /// Reads a part from the bucket, if the ETag is this one, and writes it to the upload.
+    CopyPart {
+        from: u8,
+        if_match: Tag,
+        id: u32,
+        part: u8,
+    },
+    /// Writes a part, read elsewhere, to the upload.
+    PutPart {
+        id: u32,
+        part: u8,
+        content: u8,
+    },
+    /// Makes the upload an object, if its parts are these.
+    Complete {
+        id: u32,
+        parts: [u8; PARTS],
+    },
+    Abort(u32),
 }
 
 /// What stands for an ETag: the content, or the serial number of an encrypted version.
@@ -31,7 +53,7 @@ impl Call {
     pub(super) fn is_write(self) -> bool {
         matches!(
             self,
-            Self::Put(_) | Self::Copy { .. } | Self::Tag(_) | Self::Delete
+            Self::Put(_) | Self::Copy { .. } | Self::Tag(_) | Self::Delete | Self::Complete { .. }
         )
     }
 }
@@ -41,6 +63,10 @@ impl Call {
 pub(in crate::local::simulate) enum Answer {
     Absent,
     Found(Version, State),
+    /// The upload with the most parts, if there is one.
+    Listed(Option<Upload>),
+    /// The id of a new upload.
+    Begun(u32),
     Done,
     /// 404 or 412: what the request was about is no more.
     Raced,

@@ -111,16 +111,17 @@ impl Key<'_, '_> {
         )))
     }
 
-    async fn written(&self, target: u8, call: Call, operation: &'static str) -> Written {
+    pub(super) async fn written(&self, target: u8, call: Call, operation: &'static str) -> Written {
         let (result, ambiguous) = self.request(target, call).await;
         Written {
             result: result.map(drop).map_err(|kind| failure(kind, operation)),
             ambiguous,
+            resumed: false,
         }
     }
 
     /// Reads the bytes of an observed object.
-    async fn get(&self, bucket: u8, object: &Object) -> Result<u8, Kind> {
+    pub(super) async fn get(&self, bucket: u8, object: &Object) -> Result<u8, Kind> {
         match self.request(bucket, Call::Get(tag(object))).await.0? {
             Answer::Found(_, state) => Ok(state.content),
             _ => Err(Kind::Raced),
@@ -176,6 +177,12 @@ impl Store for Key<'_, '_> {
 
     async fn copy(&self, master: &Object, targets: &[usize]) -> Vec<Written> {
         let plan = self.world.plan;
+        if plan.shape.parts {
+            let writes = targets
+                .iter()
+                .map(|&target| self.by_parts(master, self.target(target)));
+            return join_all(writes).await;
+        }
         let exact = exact(master);
         let is_far = |target: u8| plan.shape.streams && target == plan.shape.targets;
         let writes = targets.iter().map(async |&target| {
@@ -194,10 +201,7 @@ impl Store for Key<'_, '_> {
                     let put = Call::Put(State { content, ..exact });
                     self.written(target, put, "PutObject").await
                 }
-                Err(kind) => Written {
-                    result: Err(failure(kind, "GetObject")),
-                    ambiguous: false,
-                },
+                Err(kind) => Written::failed(failure(kind, "GetObject")),
             }
         });
         join_all(writes).await
@@ -220,7 +224,7 @@ impl Store for Key<'_, '_> {
     }
 }
 
-fn failure(kind: Kind, attempted: &'static str) -> Failure {
+pub(super) fn failure(kind: Kind, attempted: &'static str) -> Failure {
     let place = Place {
         bucket: String::new(),
         key: None,
@@ -250,12 +254,12 @@ fn object(version: Version, state: State, tag: Tag, encrypted: bool) -> Object {
     object
 }
 
-fn tag(object: &Object) -> Tag {
+pub(super) fn tag(object: &Object) -> Tag {
     Tag(object.etag.parse().expect("the model wrote a number"))
 }
 
 /// What an exact write carries; the content comes from where it is read.
-fn exact(object: &Object) -> State {
+pub(super) fn exact(object: &Object) -> State {
     let number = |text: Option<&String>| {
         text.map_or(0, |text| text.parse().expect("the model wrote a number"))
     };

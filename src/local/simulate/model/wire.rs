@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use super::bucket::Version;
+use super::bucket::{Upload, Version, seconds};
 use super::request::{Answer, Call, Flight, Step, Tag};
 use super::world::World;
 use crate::local::simulate::mutant::Mutant;
-use crate::local::simulate::plan::{Delays, Effect, Micros, State, USUAL};
+use crate::local::simulate::plan::{Delays, Effect, Micros, SECOND, State, USUAL};
 use crate::local::simulate::trace::Line;
 
 impl World<'_> {
@@ -127,17 +127,21 @@ impl World<'_> {
         let inner = &mut *self.inner.borrow_mut();
         let flight = &mut inner.flights[number];
         let source = match flight.call {
-            Call::Copy { from, .. } => from,
+            Call::Copy { from, .. } | Call::CopyPart { from, .. } => from,
             _ => flight.bucket,
         };
-        let found = inner.slots[self.index(source, flight.key)].current();
+        let slot = &inner.slots[self.index(source, flight.key)];
+        let found = slot.current();
         let mut next = Step::Answer(number);
         let mut at = now + flight.way_back;
         flight.reply = match (flight.call, found) {
             (Call::HeadBucket, _) => Answer::Done,
             (Call::Head, None) => Answer::Absent,
             (Call::Head | Call::GetTags, Some((version, state))) => Answer::Found(version, state),
-            (Call::GetTags | Call::Get(_) | Call::Copy { .. }, None) => Answer::Raced,
+            (Call::ListUploads, _) => Answer::Listed(slot.furthest_upload()),
+            (Call::GetTags | Call::Get(_) | Call::Copy { .. } | Call::CopyPart { .. }, None) => {
+                Answer::Raced
+            }
             (Call::Get(if_match), Some((version, state))) => {
                 if self.matches(if_match, version, state) {
                     Answer::Found(version, state)
@@ -145,7 +149,10 @@ impl World<'_> {
                     Answer::Raced
                 }
             }
-            (Call::Copy { if_match, .. }, Some((version, state))) => {
+            (
+                Call::Copy { if_match, .. } | Call::CopyPart { if_match, .. },
+                Some((version, state)),
+            ) => {
                 if self.matches(if_match, version, state) {
                     flight.read = Some(state);
                     (at, next) = (now + flight.work, Step::Write(number));
@@ -154,7 +161,16 @@ impl World<'_> {
                     Answer::Raced
                 }
             }
-            (Call::Put(_) | Call::Tag(_) | Call::Delete, _) => {
+            (
+                Call::Put(_)
+                | Call::Tag(_)
+                | Call::Delete
+                | Call::Begin(_)
+                | Call::PutPart { .. }
+                | Call::Complete { .. }
+                | Call::Abort(_),
+                _,
+            ) => {
                 at = now;
                 next = Step::Write(number);
                 Answer::Done
@@ -225,7 +241,53 @@ impl World<'_> {
                 took_effect = versioned || before.is_some();
                 slot.delete(now, inner.serial, versioned);
             }
-            Call::Head | Call::HeadBucket | Call::GetTags | Call::Get(_) => {}
+            Call::Begin(exact) => {
+                took_effect = false;
+                slot.uploads.push(Upload {
+                    id: inner.serial,
+                    initiated: seconds(now),
+                    exact,
+                    parts: Default::default(),
+                });
+                flight.reply = Answer::Begun(inner.serial);
+            }
+            Call::CopyPart { id, part, .. } | Call::PutPart { id, part, .. } => {
+                took_effect = false;
+                let content = match (flight.call, flight.read) {
+                    (Call::PutPart { content, .. }, _) => content,
+                    (_, read) => read.unwrap_or_default().content,
+                };
+                match slot.uploads.iter_mut().find(|upload| upload.id == id) {
+                    Some(upload) => upload.parts[usize::from(part)] = Some(content),
+                    None => flight.reply = Answer::Raced,
+                }
+            }
+            Call::Complete { id, parts } => {
+                let is_it = |upload: &Upload| upload.id == id && upload.parts == parts.map(Some);
+                match slot.uploads.iter().position(is_it) {
+                    Some(index) => {
+                        let Upload {
+                            exact, initiated, ..
+                        } = slot.uploads.remove(index);
+                        let content = Upload::content(parts);
+                        let state = State { content, ..exact };
+                        let begun = Micros::from(initiated) * SECOND;
+                        slot.put_parts((begun, now), inner.serial, state, versioned);
+                        if content & 0x80 > 0 {
+                            inner.mixed.push((bucket, key));
+                        }
+                    }
+                    None => {
+                        took_effect = false;
+                        flight.reply = Answer::Raced;
+                    }
+                }
+            }
+            Call::Abort(id) => {
+                took_effect = false;
+                slot.uploads.retain(|upload| upload.id != id);
+            }
+            Call::Head | Call::HeadBucket | Call::GetTags | Call::Get(_) | Call::ListUploads => {}
         }
         let after = slot.state();
         inner.order += 1;

@@ -20,6 +20,8 @@ pub(super) const TIMEOUT: Micros = 30_000_000;
 pub(super) const DEADLINE: Micros = TIMEOUT - 1_000_000;
 /// How long what failed rests: a minute for events, six timeouts for messages.
 pub(super) const REDELIVERY: Micros = 60_000_000;
+/// How long before it takes effect a user's upload in parts begins.
+const UPLOADING: Micros = 2_000_000;
 /// The same for messages.
 pub(super) const VISIBILITY: Micros = 6 * TIMEOUT;
 
@@ -47,6 +49,8 @@ pub(super) struct Inner {
     pub(super) echoes: usize,
     /// Delete markers that were left although the replica was absent all the time.
     pub(super) blind_markers: Vec<(u8, u8)>,
+    /// Replicas that were made of parts of two states.
+    pub(super) mixed: Vec<(u8, u8)>,
 }
 
 impl<'p> World<'p> {
@@ -128,6 +132,10 @@ impl<'p> World<'p> {
         let serial = inner.serial;
         let slot = &mut inner.slots[slot];
         match operation.what {
+            What::Put(state) if self.plan.shape.parts => {
+                let begun = now.saturating_sub(UPLOADING);
+                slot.put_parts((begun, now), serial, state, versioned);
+            }
             What::Put(state) => slot.put(now, serial, state, versioned),
             What::Tag(tags) => {
                 slot.tag(now, tags);

@@ -5,6 +5,7 @@
 //! from the plan's seed or from virtual time.
 
 mod run;
+mod user;
 mod wire;
 mod world;
 

@@ -6,21 +6,24 @@ use std::time::{Duration, SystemTime};
 use aws_runtime::invocation_id::DefaultInvocationIdGenerator;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
-use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials as SdkCredentials, Region};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Builder, Credentials as SdkCredentials, Region, RequestChecksumCalculation,
+};
 use aws_sdk_s3::types::{
-    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Tag, Tagging,
-    VersioningConfiguration,
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
+    ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
+    ServerSideEncryptionRule, VersioningConfiguration,
 };
 use aws_types::sdk_config::TimeSource;
 use tokio::time::Instant;
 
+use super::user::tagging;
 use super::wire::{Shared, Wire};
 use crate::config::Config;
 use crate::handler::Replicator;
 use crate::local::http::{SharedService, in_process_client};
 use crate::local::s3::{Clock, Credentials, EmbeddedS3, Options};
-use crate::local::simulate::plan::{Plan, State, What};
+use crate::local::simulate::plan::Plan;
 use crate::local::simulate::trace::Trace;
 use crate::site::{SitePart, Sites};
 use crate::targets::TARGETS_TAG;
@@ -83,6 +86,7 @@ impl World {
                 }],
                 notifications: None,
                 clock: Clock::new(move || VirtualTime::at(started)),
+                smallest_part: 1,
             }))
         };
         let main = store();
@@ -115,14 +119,16 @@ impl World {
             }
         });
         let config = Config::from_lookup(|_| None).expect("nothing is set to nothing wrong");
-        let replicator = Replicator::with_sites(config, Sites::from_parts(parts, 32));
+        let replicator = Replicator::with_sites(config, Sites::from_parts(parts, 16));
         let clients = buckets.map(|bucket| {
             let store = if is_separate(bucket) {
                 &separate
             } else {
                 &main
             };
+            // A checksum would prove what is to be proven by the bytes.
             let config = client(Arc::clone(store), started, plan.seed)
+                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .endpoint_url("http://main")
                 .force_path_style(true)
                 .region(Region::from_static(region(bucket)));
@@ -153,6 +159,14 @@ impl World {
             let created = client.create_bucket().bucket(name(bucket));
             let created = created.set_create_bucket_configuration(place).send().await;
             created.expect("the embedded store makes buckets");
+            if plan.shape.encrypted {
+                let request = client.put_bucket_encryption().bucket(name(bucket));
+                let done = request
+                    .server_side_encryption_configuration(kms())
+                    .send()
+                    .await;
+                done.expect("the embedded store hides ETags");
+            }
             let versioned = if bucket == 0 {
                 plan.shape.versioned_master
             } else {
@@ -181,88 +195,15 @@ impl World {
             .await
             .expect("the embedded store keeps tags");
     }
-
-    /// A user's operation on the master; the version it made.
-    pub(super) async fn operate(
-        &self,
-        key: u8,
-        what: What,
-        made: &[(u16, String)],
-    ) -> Option<String> {
-        let (client, bucket, key) = (self.client(0), name(0), format!("k{key}"));
-        match what {
-            What::Put(State {
-                content,
-                metadata,
-                header,
-                tags,
-            }) => {
-                let mut request = client
-                    .put_object()
-                    .bucket(bucket)
-                    .key(key)
-                    .body(ByteStream::from(format!("content {content}").into_bytes()));
-                if metadata > 0 {
-                    request = request.metadata("k", metadata.to_string());
-                }
-                if header > 0 {
-                    request = request.cache_control(format!("max-age={header}"));
-                }
-                if tags > 0 {
-                    request = request.tagging(format!("k={tags}"));
-                }
-                request
-                    .send()
-                    .await
-                    .expect("users meet no faults")
-                    .version_id
-            }
-            What::Tag(0) => {
-                // Nothing to tag is no mistake.
-                let _ = client
-                    .delete_object_tagging()
-                    .bucket(bucket)
-                    .key(key)
-                    .send()
-                    .await;
-                None
-            }
-            What::Tag(tags) => {
-                let tagging = tagging("k", &tags.to_string());
-                let _ = client
-                    .put_object_tagging()
-                    .bucket(bucket)
-                    .key(key)
-                    .tagging(tagging)
-                    .send()
-                    .await;
-                None
-            }
-            What::Delete => {
-                let deleted = client.delete_object().bucket(bucket).key(key).send().await;
-                deleted.expect("users meet no faults").version_id
-            }
-            What::DeleteVersion(of) => {
-                let (_, version) = made.iter().find(|(id, _)| *id == of)?;
-                let request = client.delete_object().bucket(bucket).key(key);
-                let deleted = request.version_id(version).send().await;
-                deleted.expect("users meet no faults");
-                None
-            }
-        }
-    }
 }
 
-fn tagging(key: &str, value: &str) -> Tagging {
-    let tag = Tag::builder()
-        .key(key)
-        .value(value)
-        .build()
-        .expect("both are set");
-    Tagging::builder()
-        .tag_set(tag)
-        .build()
-        .expect("the set is set")
+/// Encryption that hides what ETags would tell.
+fn kms() -> ServerSideEncryptionConfiguration {
+    let kms = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::AwsKms);
+    let kms = kms.build().expect("the algorithm is set");
+    let rule = ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(kms);
+    let rules = ServerSideEncryptionConfiguration::builder().rules(rule.build());
+    rules.build().expect("there is a rule")
 }
 
 /// What a client is made of, with everything that would differ from run to run.
