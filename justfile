@@ -22,7 +22,7 @@ test-integration store='all':
 ci:
     bash .ci/run
 
-# Simulates ten million schedules in virtual time, and every mutant, from fixed seeds
+# Simulates twelve million schedules in virtual time, and every mutant, from fixed seeds
 simulate:
     S3_REPLICATOR_SIMULATION=full cargo test --profile simulation --test simulation -- --nocapture --test-threads 1
 
@@ -40,3 +40,9 @@ up store='all':
 [no-exit-message]
 down:
     @docker/stores.sh down
+
+# Measures the function side by side with s5cmd and rclone: --quick, --out FILE
+bench *options:
+    cargo build --locked --release --no-default-features --bin bootstrap
+    cargo build --locked --release --package hello-world
+    cargo bench --locked --profile dev --bench replication -- {{ options }}
