@@ -13,5 +13,5 @@ mod live;
 mod recordings;
 mod replay;
 mod seaweedfs;
-mod servers;
+pub(crate) mod servers;
 mod table;
