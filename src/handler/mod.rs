@@ -191,6 +191,9 @@ impl Replicator {
         turn: &Turn<'_>,
         deadline: Instant,
     ) -> Report {
+        if route.targets.is_empty() {
+            return Report::default();
+        }
         let key = Key {
             key: changed.key,
             master: &route.master,
@@ -202,9 +205,6 @@ impl Replicator {
             silent: &work.silent,
             deadline,
         };
-        if route.targets.is_empty() {
-            return Report::default();
-        }
         let deletes = route.deletes.unwrap_or(self.config.deletes);
         reconcile(&key, route.targets.len(), deletes).await
     }

@@ -64,8 +64,8 @@ async fn compare_range(
     range: Part,
     deadline: Instant,
 ) -> Result<(), Ended> {
-    let ours = open(master, key, object, Some(range), deadline);
-    let theirs = open(target, key, replica, Some(range), deadline);
+    let ours = open(master, key, &object.etag, Some(range), deadline);
+    let theirs = open(target, key, &replica.etag, Some(range), deadline);
     let (mut ours, mut theirs) = try_join(ours, theirs).await?;
     let (mut left, mut right) = (Some(Bytes::new()), Some(Bytes::new()));
     loop {

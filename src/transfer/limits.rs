@@ -83,8 +83,7 @@ pub struct Turn<'a> {
 
 impl Turn<'_> {
     /// A transfer by parts, each of which has a place of its own, gives the key's to a sibling, and
-    /// begins when all siblings of the
-    /// invocation have begun and few others are under way.
+    /// begins when all siblings of the invocation have begun and few others are under way.
     pub(super) async fn step_aside(&self) {
         drop(
             self.place

@@ -63,11 +63,23 @@ pub struct Job<'a> {
     pub deadline: Instant,
 }
 
+impl Job<'_> {
+    /// Whether the master's service is the target's as well, so that it copies by itself.
+    fn is_near(&self, target: &Bucket) -> bool {
+        target.site.service == self.master.site.service
+    }
+
+    /// There was no time left to attempt it.
+    fn not_started(&self, attempted: &'static str, bucket: &Bucket) -> Failure {
+        let place = bucket.place(Some(self.key));
+        Failure::new(Kind::Retryable, attempted, place, NotStarted)
+    }
+}
+
 /// Moves the object to all of `targets`; the answers are in their order.
 pub async fn copy(job: Job<'_>, targets: &[&Bucket]) -> Vec<Written> {
-    let is_near = |target: &Bucket| target.site.service == job.master.site.service;
     let (near, far): (Vec<&Bucket>, Vec<&Bucket>) =
-        targets.iter().partition(|target| is_near(target));
+        targets.iter().partition(|target| job.is_near(target));
     let server_side = async {
         match server_side_form(job.object) {
             Form::Whole => {
@@ -86,7 +98,7 @@ pub async fn copy(job: Job<'_>, targets: &[&Bucket]) -> Vec<Written> {
     };
     let (near, far) = join(server_side, streamed).await;
     let (mut near, mut far) = (near.into_iter(), far.into_iter());
-    let answers = targets.iter().map(|target| match is_near(target) {
+    let answers = targets.iter().map(|target| match job.is_near(target) {
         true => near.next().expect("one for each target"),
         false => far.next().expect("one for each target"),
     });
@@ -105,8 +117,7 @@ async fn by_parts(job: &Job<'_>, targets: &[&Bucket], form: Form, way: Way) -> V
         return Vec::new();
     }
     if timeout_at(job.until, job.turn.step_aside()).await.is_err() {
-        let place = job.master.place(Some(job.key));
-        let failure = Failure::new(Kind::Retryable, "waiting for other keys", place, NotStarted);
+        let failure = job.not_started("waiting for other keys", job.master);
         return targets
             .iter()
             .map(|_| Written::failed(failure.clone()))
@@ -175,6 +186,23 @@ macro_rules! checksum_of {
     }};
 }
 use checksum_of;
+
+/// A part of that size, as an answer about it tells.
+macro_rules! done_of {
+    ($answer:expr, $size:expr) => {{
+        let answer = &$answer;
+        Done {
+            etag: answer
+                .e_tag()
+                .unwrap_or_default()
+                .trim_matches('"')
+                .to_owned(),
+            size: $size,
+            checksum: checksum_of!(answer),
+        }
+    }};
+}
+use done_of;
 
 /// Writes with the master's storage class, and without where the target has no such class.
 async fn with_storage_class<F>(

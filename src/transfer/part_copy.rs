@@ -9,11 +9,10 @@ use super::boundaries::Boundaries;
 use super::layout::Part;
 use super::proof::Done;
 use super::upload::{Cut, Ended, PartChecksum, Upload, part_checksum};
-use super::{Job, checksum_of};
+use super::{Job, checksum_of, done_of};
 use crate::error::{Failure, Kind};
 use crate::reconcile::Written;
 use crate::s3::exact::copy_source;
-use crate::s3::request::NotStarted;
 use crate::s3::send;
 use crate::site::Bucket;
 
@@ -81,10 +80,7 @@ async fn copy_part(
         (at_site, job.limits.place().await)
     })
     .await
-    .map_err(|_| {
-        let place = target.place(Some(job.key));
-        Failure::new(Kind::Retryable, attempted, place, NotStarted)
-    })?;
+    .map_err(|_| job.not_started(attempted, target))?;
     let request = target
         .site
         .client
@@ -100,13 +96,5 @@ async fn copy_part(
     let copied = output
         .copy_part_result
         .unwrap_or_else(|| CopyPartResult::builder().build());
-    Ok(Done {
-        etag: copied
-            .e_tag()
-            .unwrap_or_default()
-            .trim_matches('"')
-            .to_owned(),
-        size: part.size,
-        checksum: checksum_of!(copied),
-    })
+    Ok(done_of!(copied, part.size))
 }

@@ -19,7 +19,6 @@ use super::limits::Memory;
 use super::{Job, SILENCE};
 use crate::change::ObjectKey;
 use crate::error::{Failure, Kind};
-use crate::object::Object;
 use crate::s3::send;
 use crate::site::Bucket;
 
@@ -41,7 +40,7 @@ struct CutOff;
 pub(super) struct Source {
     master: Bucket,
     key: ObjectKey,
-    object: Object,
+    etag: String,
     /// `None` for the whole object.
     part: Option<Part>,
     size: u64,
@@ -57,7 +56,7 @@ impl Source {
         Arc::new(Self {
             master: job.master.clone(),
             key: job.key.clone(),
-            object: job.object.clone(),
+            etag: job.object.etag.clone(),
             part,
             size: part.map_or(job.object.size, |part| part.size),
             until: job.until,
@@ -106,7 +105,7 @@ impl Source {
             size: left,
         };
         let range = (self.part.is_some() || left < self.size).then_some(rest);
-        open(&self.master, &self.key, &self.object, range, self.until).await
+        open(&self.master, &self.key, &self.etag, range, self.until).await
     }
 }
 
@@ -165,7 +164,7 @@ impl Reading<'_> {
 pub(super) async fn open(
     bucket: &Bucket,
     key: &ObjectKey,
-    object: &Object,
+    etag: &str,
     part: Option<Part>,
     until: Instant,
 ) -> Result<ByteStream, Failure> {
@@ -176,7 +175,7 @@ pub(super) async fn open(
         .bucket(&bucket.name)
         .key(key.as_str())
         .set_range(part.map(|part| part.range()))
-        .if_match(format!("\"{}\"", object.etag));
+        .if_match(format!("\"{}\"", etag));
     let output = send(bucket, Some(key), "GetObject", until, request.send()).await?;
     Ok(output.body)
 }

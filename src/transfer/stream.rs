@@ -15,12 +15,11 @@ use super::proof::{Done, from_hex};
 use super::relay::{LeftBehind, relay};
 use super::source::{Share, Source};
 use super::upload::{Cut, Ended, Upload, part_checksum};
-use super::{Job, checksum_of, with_storage_class};
+use super::{Job, checksum_of, done_of, with_storage_class};
 use crate::error::{Failure, Kind};
 use crate::object::Object;
 use crate::reconcile::Written;
 use crate::s3::exact::ExactHeaders;
-use crate::s3::request::NotStarted;
 use crate::s3::{send, write};
 use crate::site::Bucket;
 
@@ -81,15 +80,7 @@ pub(super) async fn send_parts(
                 Ok(_place) => send_part(job, &whom, part, boundaries).await,
                 Err(_) => whom
                     .iter()
-                    .map(|(target, _)| {
-                        let place = target.place(Some(job.key));
-                        Err(Failure::new(
-                            Kind::Retryable,
-                            "UploadPart",
-                            place,
-                            NotStarted,
-                        ))
-                    })
+                    .map(|(target, _)| Err(job.not_started("UploadPart", target)))
                     .collect(),
             };
             for (one, answer) in lacking.iter().zip(answers) {
@@ -248,13 +239,5 @@ async fn put_part(
         request.send(),
     )
     .await?;
-    Ok(Done {
-        etag: output
-            .e_tag()
-            .unwrap_or_default()
-            .trim_matches('"')
-            .to_owned(),
-        size: part.size,
-        checksum: checksum_of!(output),
-    })
+    Ok(done_of!(output, part.size))
 }

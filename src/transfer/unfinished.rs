@@ -8,7 +8,7 @@ use tracing::warn;
 use super::layout::Layout;
 use super::proof::{Done, is_provable};
 use super::upload::PartChecksum;
-use super::{Job, checksum_of};
+use super::{Job, checksum_of, done_of};
 use crate::change::ObjectKey;
 use crate::error::{Failure, Kind};
 use crate::s3::send;
@@ -80,7 +80,7 @@ pub(super) fn is_admissible(
     };
     has_our_checksum
         && is_provable(job.object)
-        && (job.master.site.service != target.site.service || upload.initiated().is_some_and(later))
+        && (!job.is_near(target) || upload.initiated().is_some_and(later))
 }
 
 /// The parts of an upload, if all of them lie within our boundaries.
@@ -110,15 +110,7 @@ pub(super) async fn fitting_parts(
         .await?;
         for part in output.parts.unwrap_or_default() {
             let number = part.part_number.unwrap_or_default();
-            let done = Done {
-                etag: part
-                    .e_tag()
-                    .unwrap_or_default()
-                    .trim_matches('"')
-                    .to_owned(),
-                size: part.size.unwrap_or_default().unsigned_abs(),
-                checksum: checksum_of!(part),
-            };
+            let done = done_of!(part, part.size.unwrap_or_default().unsigned_abs());
             if layout
                 .part(number)
                 .is_none_or(|ours| ours.size != done.size)

@@ -13,10 +13,10 @@ use aws_sdk_s3::types::{
 };
 use tokio::time::Instant;
 
-use super::Job;
 use super::layout::{Layout, Part};
 use super::proof::{Done, Proof, is_provable, proof};
 use super::unfinished::{abort, fitting_parts, is_admissible, list};
+use super::{Job, checksum_algorithm};
 use crate::error::{Failure, Kind};
 use crate::reconcile::Written;
 use crate::s3::exact::ExactHeaders;
@@ -201,7 +201,7 @@ impl<'a> Upload<'a> {
             }
             // Within one service every part was bound to the observed object. What passed through
             // us must be what was read.
-            (None, Proof::Different) if self.is_far() && !self.opaque => {
+            (None, Proof::Different) if !self.job.is_near(self.target) && !self.opaque => {
                 Failure::new(Kind::Retryable, "UploadPart", place(), Damaged)
             }
             (None, _) => return Ended::Written(self.complete().await),
@@ -214,10 +214,6 @@ impl<'a> Upload<'a> {
     fn can_be_proven(&self) -> bool {
         let by_checksum = !self.job.object.checksums.values.is_empty();
         is_provable(self.job.object) && (by_checksum || !self.opaque)
-    }
-
-    fn is_far(&self) -> bool {
-        self.target.site.service != self.job.master.site.service
     }
 
     async fn complete(self) -> Written {
@@ -294,10 +290,7 @@ pub(super) fn part_checksum(job: &Job<'_>) -> Option<PartChecksum> {
         (false, true) => ChecksumType::FullObject,
         (false, false) => return None,
     };
-    Some((
-        ChecksumAlgorithm::from(name.to_ascii_uppercase().as_str()),
-        coverage,
-    ))
+    Some((checksum_algorithm(job.object)?, coverage))
 }
 
 async fn create(
