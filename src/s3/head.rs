@@ -126,7 +126,7 @@ async fn explained(
     let request = request.bucket(&bucket.name).key(key.as_str());
     let first_byte = request.range("bytes=0-0").send();
     match send(bucket, Some(key), "GetObject", deadline, first_byte).await {
-        Err(reason) if reason.kind == Kind::Permanent => reason,
+        Err(reason) if !reason.kind.is_retryable() => reason,
         _ => Failure {
             kind: Kind::Retryable,
             ..failure

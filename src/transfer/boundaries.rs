@@ -147,7 +147,7 @@ async fn listed(job: &Job<'_>, count: u32) -> Result<Option<Boundaries>, Failure
         let output = match answer {
             Ok(output) => output,
             // Another permission than reading, and not every store has it: HEAD tells as well.
-            Err(failure) if failure.kind == Kind::Permanent => return Ok(None),
+            Err(failure) if !failure.kind.is_retryable() => return Ok(None),
             Err(failure) => return Err(failure),
         };
         let etag = output.e_tag.unwrap_or_default();
