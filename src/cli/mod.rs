@@ -106,23 +106,12 @@ enum Ended {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Command::Function = arguments.command {
-        return crate::function::run();
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("the operating system gives a process its event queue");
-    let ended = runtime.block_on(async {
-        match arguments.command {
-            Command::Demo(demo) => demo.run().await,
-            Command::Dev(dev) => dev.run().await,
-            Command::Record(record) => record.run().await,
-            Command::Replay(replay) => replay.run().await,
-            Command::Simulate(simulate) => simulate.run(),
-            Command::Function => unreachable!("handled above"),
-        }
-    });
+    let ended = match arguments.command {
+        Command::Function => return crate::function::run(),
+        // It has runtimes of its own, one for each schedule.
+        Command::Simulate(simulate) => simulate.run(),
+        command => run(command),
+    };
     match ended {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::WithDifferences) => ExitCode::from(1),
@@ -140,6 +129,22 @@ pub fn main() -> ExitCode {
             })
         }
     }
+}
+
+fn run(command: Command) -> Result<Ended, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the operating system gives a process its event queue");
+    runtime.block_on(async {
+        match command {
+            Command::Demo(demo) => demo.run().await,
+            Command::Dev(dev) => dev.run().await,
+            Command::Record(record) => record.run().await,
+            Command::Replay(replay) => replay.run().await,
+            Command::Simulate(_) | Command::Function => unreachable!("they run without it"),
+        }
+    })
 }
 
 /// Listens for Ctrl-C, SIGTERM and SIGHUP from now on; resolves once one has come.

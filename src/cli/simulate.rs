@@ -1,17 +1,19 @@
 //! `simulate`: many schedules of the real reconcile, or one of them told as a story.
 
 use std::io::{IsTerminal, Write};
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
 use super::spectator::{json, line};
 use super::{CommandError, Ended};
 use crate::local::simulate::{
-    Configuration, Mutant, Plan, Rules, Run, Tally, Trace, campaign, generate, recorded, run,
+    Configuration, Layer, Mutant, Plan, Rules, Run, Tally, Trace, campaign, generate, recorded,
     shrink, story,
 };
 
@@ -19,30 +21,32 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   s3-replicator simulate                                # 100,000 schedules of each configuration
   s3-replicator simulate kills --schedules 1000000
+  s3-replicator simulate parts --sdk --schedules 1000   # the whole function, the real SDK
   s3-replicator simulate slow --mutant no-if-match      # takes a clause out, and finds it missing
   s3-replicator simulate slow --mutant no-if-match --seed 17533 --shrink
   s3-replicator simulate slow --seed 7 --recording-to bug.jsonl && s3-replicator replay bug.jsonl";
 
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
-    /// Which kinds of schedules [default: all but residue]: calm, slow, faults, kills,
-    /// metadata-and-tags, versioned, batches, chain, streams, encrypted, residue
-    #[arg(value_name = "CONFIGURATION", value_parser = configuration)]
+    /// Which kinds of schedules [default: all but residue]
+    #[arg(value_name = "CONFIGURATION", value_parser = known::<Configuration>(&Configuration::ALL.map(|one| one.name)))]
     configurations: Vec<Configuration>,
-    /// How many schedules of each
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
-    schedules: u64,
+    /// How many schedules of each [default: 100000, or 1000 with --sdk]
+    #[arg(long, value_name = "N")]
+    schedules: Option<u64>,
     /// The seed of the first schedule
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "seed")]
     from: u64,
     /// Goes on with fresh seeds, round after round, for so many seconds
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["seed", "schedules"])]
     soak: Option<u64>,
-    /// Takes one clause of the algorithm out: no-confirm, confirm-beside-writes, no-if-match,
-    /// inexact-writes, ambiguity-ignored, early-redelivery, blind-deletes, no-grouping,
-    /// always-failing, waiting-for-ever, naive
-    #[arg(long, value_name = "NAME", value_parser = mutant)]
+    /// Takes one clause of the algorithm out
+    #[arg(long, value_name = "NAME", value_parser = known::<Mutant>(&Mutant::ALL.map(Mutant::as_str)))]
     mutant: Option<Mutant>,
+    /// Runs the whole function with the real SDK against the embedded S3, some hundred schedules a
+    /// second, instead of its algorithm against a model of S3
+    #[arg(long, conflicts_with_all = ["mutant", "preconditions"])]
+    sdk: bool,
     /// An experiment: writes and deletes carry the replica's observed state as a precondition
     #[arg(long)]
     preconditions: bool,
@@ -64,20 +68,19 @@ pub(super) struct Simulate {
     json: bool,
 }
 
-fn configuration(name: &str) -> Result<Configuration, String> {
-    name.parse()
-        .map_err(|error: crate::local::simulate::UnknownConfiguration| error.to_string())
-}
-
-fn mutant(name: &str) -> Result<Mutant, String> {
-    name.parse()
-        .map_err(|error: crate::local::simulate::UnknownMutant| error.to_string())
+/// One of these names, which help and errors list.
+fn known<T>(names: &[&'static str]) -> impl TypedValueParser<Value = T> + use<T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names.iter().copied()).try_map(|name| name.parse())
 }
 
 /// One configuration's line for machines.
 #[derive(Serialize)]
 struct Summary<'a> {
     configuration: &'a str,
+    layer: &'a str,
     mutant: Option<&'a str>,
     schedules: u64,
     per_second: u64,
@@ -123,17 +126,25 @@ impl Simulate {
             for configuration in self.chosen() {
                 failed |= self.many(&configuration, from, end)?;
             }
-            from += self.schedules;
+            from += self.schedules();
             if failed || end.is_none_or(|end| Instant::now() >= end) {
                 return Ok(ended(failed));
             }
         }
     }
 
-    fn rules(&self) -> Rules {
-        Rules {
-            mutant: self.mutant,
-            preconditions: self.preconditions,
+    fn schedules(&self) -> u64 {
+        let default = if self.sdk { 1_000 } else { 100_000 };
+        self.schedules.unwrap_or(default)
+    }
+
+    fn layer(&self) -> Layer {
+        match self.sdk {
+            true => Layer::Sdk,
+            false => Layer::Model(Rules {
+                mutant: self.mutant,
+                preconditions: self.preconditions,
+            }),
         }
     }
 
@@ -172,16 +183,16 @@ impl Simulate {
                 let _ = write!(
                     std::io::stderr(),
                     "\r{configuration}: {schedules} of {}, {rate}/s, {diverged} diverged ",
-                    self.schedules
+                    self.schedules()
                 );
             }
             end.is_none_or(|end| Instant::now() < end)
         };
-        let seeds = from..from.saturating_add(self.schedules);
+        let seeds = from..from.saturating_add(self.schedules());
         let tally = campaign(
             configuration,
             seeds,
-            self.rules(),
+            self.layer(),
             self.threads.unwrap_or(cores),
             progress,
         );
@@ -204,6 +215,7 @@ impl Simulate {
         if self.json {
             return json(&Summary {
                 configuration: configuration.name,
+                layer: if self.sdk { "sdk" } else { "model" },
                 mutant,
                 schedules: tally.schedules,
                 per_second,
@@ -237,7 +249,7 @@ impl Simulate {
     /// Runs one schedule and shows it; tells whether it ended badly.
     fn one(&self, configuration: &Configuration, seed: u64) -> Result<bool, CommandError> {
         let mut plan = generate(configuration, seed);
-        let judged = |plan: &Plan| run(plan, self.rules(), Trace::dropped());
+        let judged = |plan: &Plan| self.layer().run(plan, Trace::dropped());
         let problem = judged(&plan)
             .divergences
             .first()
@@ -252,7 +264,7 @@ impl Simulate {
             };
             plan = shrink(&plan, fails);
         }
-        let run = run(&plan, self.rules(), Trace::kept());
+        let run = self.layer().run(&plan, Trace::kept());
         let (recording, story) = (recorded(&plan, &run).to_json_lines(), story(&plan, &run));
         if let Some(file) = &self.recording_to {
             std::fs::write(file, &recording).map_err(|error| {

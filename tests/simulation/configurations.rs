@@ -1,7 +1,7 @@
 //! Every configuration converges, but for the known residue.
 
 use rstest::rstest;
-use s3_replicator::local::simulate::{Configuration, Rules, Tally, campaign};
+use s3_replicator::local::simulate::{Configuration, Layer, Rules, Tally, campaign};
 
 use crate::{is_full, threads};
 
@@ -10,7 +10,7 @@ fn run(name: &str, schedules: u64) -> (Configuration, Tally) {
     let tally = campaign(
         &configuration,
         0..schedules,
-        Rules::default(),
+        Layer::Model(Rules::default()),
         threads(),
         |_| true,
     );

@@ -3,9 +3,7 @@
 use std::fmt::Write;
 use std::process::Command;
 
-use s3_replicator::local::simulate::{Configuration, Rules, Trace, generate, run};
-
-use crate::sdk;
+use s3_replicator::local::simulate::{Configuration, Layer, Rules, Trace, generate};
 
 const CHILD: &str = "S3_REPLICATOR_SIMULATION_CHILD";
 
@@ -14,7 +12,7 @@ fn of_the_model() -> String {
     for seed in 0..200 {
         for configuration in Configuration::ALL {
             let plan = generate(&configuration, seed);
-            let run = run(&plan, Rules::default(), Trace::kept());
+            let run = Layer::Model(Rules::default()).run(&plan, Trace::kept());
             let _ = writeln!(text, "{plan:?}\n{}{:?}", run.trace, run.divergences);
         }
     }
@@ -24,9 +22,13 @@ fn of_the_model() -> String {
 fn of_the_sdk() -> String {
     let mut text = String::new();
     for seed in 0..200 {
-        let name = sdk::NAMES[seed as usize % sdk::NAMES.len()];
-        let run = sdk::run(&name.parse().unwrap(), seed, Trace::kept());
-        let _ = writeln!(text, "{name} {seed}\n{}{:?}", run.trace, run.divergences);
+        let configuration = Configuration::ALL[seed as usize % Configuration::ALL.len()];
+        let run = Layer::Sdk.run(&generate(&configuration, seed), Trace::kept());
+        let _ = writeln!(
+            text,
+            "{configuration} {seed}\n{}{:?}",
+            run.trace, run.divergences
+        );
     }
     text
 }

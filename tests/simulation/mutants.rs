@@ -1,7 +1,7 @@
 //! Each clause, taken out, is found missing.
 
 use rstest::rstest;
-use s3_replicator::local::simulate::{Configuration, Mutant, campaign};
+use s3_replicator::local::simulate::{Configuration, Layer, Mutant, campaign};
 
 use crate::{is_full, threads};
 
@@ -29,9 +29,8 @@ fn missing_clause_is_found(
         println!("skipped: {mutant} takes an optimised build, see `just simulate`");
         return;
     }
-    let tally = campaign(&configuration, 0..within, mutant.into(), threads(), |_| {
-        true
-    });
+    let layer = Layer::Model(mutant.into());
+    let tally = campaign(&configuration, 0..within, layer, threads(), |_| true);
     println!(
         "{mutant} in {configuration}: {} of {within} diverge",
         tally.diverged

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use rstest::rstest;
 use s3_replicator::local::recording::Recording;
 use s3_replicator::local::simulate::{
-    Configuration, Mutant, Rules, Trace, generate, recorded, run, shrink, story,
+    Configuration, Layer, Mutant, Rules, Trace, generate, recorded, shrink, story,
 };
 
 #[test]
 fn failing_schedule_shrinks_to_a_short_recording() {
     let configuration: Configuration = "slow".parse().unwrap();
-    let rules = Rules::from(Mutant::NoConfirm);
-    let fails = |plan: &_| !run(plan, rules, Trace::dropped()).divergences.is_empty();
+    let layer = Layer::Model(Mutant::NoConfirm.into());
+    let fails = |plan: &_| !layer.run(plan, Trace::dropped()).divergences.is_empty();
     let plan = (0..2_000)
         .map(|seed| generate(&configuration, seed))
         .find(|plan| fails(plan))
@@ -21,19 +22,21 @@ fn failing_schedule_shrinks_to_a_short_recording() {
         small.lines() < plan.lines() && small.lines() <= 8,
         "{small:#?}"
     );
-    let run = run(&small, rules, Trace::kept());
+    let run = layer.run(&small, Trace::kept());
     assert!(story(&small, &run).contains("wrong"));
     let text = recorded(&small, &run).to_json_lines();
     assert!(text.lines().count() <= 16, "{text}");
     Recording::parse(&text, Path::new("bug.jsonl")).unwrap();
 }
 
-#[test]
-fn every_plan_is_a_recording_that_loads() {
+#[rstest]
+#[case::model(Layer::Model(Rules::default()), 200)]
+#[case::sdk(Layer::Sdk, 5)]
+fn every_plan_is_a_recording_that_loads(#[case] layer: Layer, #[case] seeds: u64) {
     for configuration in Configuration::ALL {
-        for seed in 0..200 {
+        for seed in 0..seeds {
             let plan = generate(&configuration, seed);
-            let run = run(&plan, Rules::default(), Trace::kept());
+            let run = layer.run(&plan, Trace::kept());
             let text = recorded(&plan, &run).to_json_lines();
             let loaded = Recording::parse(&text, Path::new("plan.jsonl"));
             assert!(loaded.is_ok(), "{configuration} {seed}: {loaded:?}\n{text}");

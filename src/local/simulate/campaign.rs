@@ -7,12 +7,45 @@ use std::thread;
 
 use super::configuration::Configuration;
 use super::generate::generate;
-use super::model::run;
 use super::mutant::Rules;
+use super::oracle::Run;
+use super::plan::Plan;
 use super::trace::Trace;
+use super::{model, sdk};
 
-/// How many schedules a thread takes at a time.
-const CHUNK: u64 = 2048;
+/// What a plan is run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// Reconcile, over a model of S3, with a clause taken out or not.
+    Model(Rules),
+    /// The whole handler with the real SDK, against the embedded S3.
+    Sdk,
+}
+
+impl Layer {
+    /// Runs a plan to its end and judges it.
+    pub fn run(self, plan: &Plan, trace: Trace) -> Run {
+        match self {
+            Self::Model(rules) => model::run(plan, rules, trace),
+            Self::Sdk => {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .start_paused(true)
+                    .build()
+                    .expect("a runtime without I/O needs nothing");
+                runtime.block_on(sdk::run(plan, trace))
+            }
+        }
+    }
+
+    /// How many schedules a thread takes at a time: a fraction of a second's.
+    fn chunk(self) -> u64 {
+        match self {
+            Self::Model(_) => 2048,
+            Self::Sdk => 16,
+        }
+    }
+}
 
 /// What many schedules showed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +90,7 @@ impl Tally {
 pub fn campaign(
     configuration: &Configuration,
     seeds: std::ops::Range<u64>,
-    rules: Rules,
+    layer: Layer,
     threads: usize,
     progress: impl Fn(&Tally) -> bool + Sync,
 ) -> Tally {
@@ -66,11 +99,15 @@ pub fn campaign(
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 loop {
-                    let from = next.fetch_add(CHUNK, Ordering::Relaxed);
+                    let from = next.fetch_add(layer.chunk(), Ordering::Relaxed);
                     if from >= seeds.end {
                         break;
                     }
-                    let chunk = chunk(configuration, from..(from + CHUNK).min(seeds.end), rules);
+                    let chunk = chunk(
+                        configuration,
+                        from..(from + layer.chunk()).min(seeds.end),
+                        layer,
+                    );
                     let mut tally = tally
                         .lock()
                         .expect("a thread that panics ends the campaign");
@@ -87,10 +124,10 @@ pub fn campaign(
         .expect("a thread that panics ends the campaign")
 }
 
-fn chunk(configuration: &Configuration, seeds: std::ops::Range<u64>, rules: Rules) -> Tally {
+fn chunk(configuration: &Configuration, seeds: std::ops::Range<u64>, layer: Layer) -> Tally {
     let mut tally = Tally::default();
     for seed in seeds {
-        let run = run(&generate(configuration, seed), rules, Trace::dropped());
+        let run = layer.run(&generate(configuration, seed), Trace::dropped());
         tally.schedules += 1;
         tally.invocations += run.invocations;
         tally.failed += run.failed;

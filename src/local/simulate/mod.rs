@@ -4,8 +4,8 @@
 //! at the world at rest, from outside. A plan that ends badly is made small by [`shrink`], and
 //! shown as a recording that `replay` reads, with a story beside it.
 //!
-//! Reading order: `plan`, `configuration`, `generate` (what happens); `model` (where it happens);
-//! `oracle` (whether it was right); `mutant` (whether the oracle notices); `shrink`, `story`,
+//! Reading order: `plan`, `configuration`, `generate` (what happens); `model` and `sdk` (where it
+//! happens), `campaign` (how often); `oracle` (whether it was right); `mutant` (whether the oracle notices); `shrink`, `story`,
 //! `recorded` (what a person sees).
 
 mod campaign;
@@ -22,10 +22,9 @@ mod shrink;
 mod story;
 mod trace;
 
-pub use campaign::{Tally, campaign};
+pub use campaign::{Layer, Tally, campaign};
 pub use configuration::{Configuration, UnknownConfiguration};
 pub use generate::generate;
-pub use model::run;
 pub use mutant::{Mutant, Rules, UnknownMutant};
 pub use oracle::{Divergence, Problem, Run};
 pub use plan::{
@@ -33,7 +32,6 @@ pub use plan::{
     State, What,
 };
 pub use recorded::recorded;
-pub use sdk::run as run_sdk;
 pub use shrink::shrink;
 pub use story::story;
 pub use trace::Trace;

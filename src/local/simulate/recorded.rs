@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::oracle::Run;
 use super::plan::{Acknowledged, Effect, Micros, Plan, SECOND, State, What};
-use super::story::operation;
 use super::trace::Line;
 use crate::local::faults::{Effect as FaultEffect, Fault, S3Operation, Scope, When};
 use crate::local::lambda::Source;
@@ -212,15 +211,14 @@ fn faults(run: &Run, actions: &mut Vec<(Option<String>, Action)>) {
         let Line::Sent {
             bucket,
             key,
-            call,
+            operation: name,
             effect,
             ..
         } = line
         else {
             continue;
         };
-        let name = operation(*call);
-        let passed = passed.entry((name, *bucket, *key)).or_default();
+        let passed = passed.entry((*name, *bucket, *key)).or_default();
         let effect = effect.and_then(|effect| fault_effect(effect, name));
         let (Some(effect), Ok(on)) = (effect, name.parse::<S3Operation>()) else {
             *passed += 1;
@@ -233,7 +231,7 @@ fn faults(run: &Run, actions: &mut Vec<(Option<String>, Action)>) {
         } else {
             format!("replica-{bucket}")
         });
-        fault.key = (name != "HeadBucket").then(|| format!("k{key}"));
+        fault.key = (*name != "HeadBucket").then(|| format!("k{key}"));
         fault.after = *passed;
         actions.push((None, Action::Fault(fault)));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::model::{Answer, Call};
+use super::model::Answer;
 use super::oracle::Run;
 use super::plan::{Effect, Plan, SECOND, State};
 use super::trace::Line;
@@ -34,25 +34,6 @@ fn bucket(number: u8) -> String {
     }
 }
 
-fn name(call: Call) -> &'static str {
-    match call {
-        Call::Head => "HeadObject",
-        Call::HeadBucket => "HeadBucket",
-        Call::GetTags => "GetObjectTagging",
-        Call::Get(_) => "GetObject",
-        Call::Put(_) => "PutObject",
-        Call::Copy { .. } => "CopyObject",
-        Call::Tag(_) => "PutObjectTagging",
-        Call::Delete => "DeleteObject",
-        Call::ListUploads => "ListMultipartUploads",
-        Call::Begin(_) => "CreateMultipartUpload",
-        Call::CopyPart { .. } => "UploadPartCopy",
-        Call::PutPart { .. } => "UploadPart",
-        Call::Complete { .. } => "CompleteMultipartUpload",
-        Call::Abort(_) => "AbortMultipartUpload",
-    }
-}
-
 fn say(plan: &Plan, line: &Line) -> Option<String> {
     Some(match line {
         Line::Operated { id, key, state } => {
@@ -80,7 +61,7 @@ fn say(plan: &Plan, line: &Line) -> Option<String> {
             delivery,
             bucket: at,
             key,
-            call,
+            operation,
             effect,
             ..
         } => {
@@ -88,8 +69,7 @@ fn say(plan: &Plan, line: &Line) -> Option<String> {
                 .map(|effect| format!(", {}", happening(effect)))
                 .unwrap_or_default();
             format!(
-                "  #{request} delivery {delivery} sends {} {}/k{key}{effect}",
-                name(*call),
+                "  #{request} delivery {delivery} sends {operation} {}/k{key}{effect}",
                 bucket(*at)
             )
         }
@@ -137,9 +117,4 @@ fn happening(effect: Effect) -> String {
         Effect::Kill { .. } => "no, it dies before".to_owned(),
         Effect::Freeze(time) => format!("and freezes for {} ms", time / 1000),
     }
-}
-
-/// The S3 operation of a call, for recordings.
-pub(super) fn operation(call: Call) -> &'static str {
-    name(call)
 }

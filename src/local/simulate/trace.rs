@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::model::{Answer, Call};
+use super::model::Answer;
 use super::plan::{Effect, Micros, State};
 
 /// One thing that happened.
@@ -26,7 +26,10 @@ pub(super) enum Line {
         number: u16,
         bucket: u8,
         key: u8,
-        call: Call,
+        /// As S3 calls it.
+        operation: &'static str,
+        /// In full.
+        detail: String,
         effect: Option<Effect>,
     },
     Read {
@@ -46,10 +49,10 @@ pub(super) enum Line {
         delivery: u16,
         attempt: u8,
         how: &'static str,
-        outcomes: Vec<&'static str>,
+        outcomes: Vec<String>,
         failed: Vec<u16>,
     },
-    /// What the SDK layer saw.
+    /// What else the SDK layer saw.
     Wire(String),
     GivenUp {
         delivery: u16,

@@ -16,7 +16,7 @@ pub(in crate::local) struct Content {
     pub(super) body: Bytes,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) headers: BTreeMap<&'static str, String>,
-    pub(super) tags: BTreeMap<String, String>,
+    pub(in crate::local) tags: BTreeMap<String, String>,
 }
 
 impl Content {
@@ -124,7 +124,10 @@ fn headers(output: &GetObjectOutput) -> BTreeMap<&'static str, String> {
 }
 
 /// Every key of a bucket, in its own order.
-pub(super) async fn keys(client: &Client, bucket: &str) -> Result<Vec<String>, WorldError> {
+pub(in crate::local) async fn keys(
+    client: &Client,
+    bucket: &str,
+) -> Result<Vec<String>, WorldError> {
     let mut pages = client
         .list_objects_v2()
         .bucket(bucket)
@@ -145,7 +148,7 @@ pub(super) async fn keys(client: &Client, bucket: &str) -> Result<Vec<String>, W
 }
 
 /// How many versions and how many delete markers a key has.
-pub(super) async fn versions(
+pub(in crate::local) async fn versions(
     client: &Client,
     bucket: &str,
     key: &str,

@@ -33,6 +33,9 @@ pub struct OutcomeLine {
     pub error: Option<String>,
     /// The notification's event name.
     pub event: String,
+    /// How many rounds it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u32>,
     /// How long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<u64>,

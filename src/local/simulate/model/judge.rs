@@ -1,10 +1,10 @@
 //! Whether an invocation told the truth, and whether the world at rest is right.
 
-use super::bucket::Slot;
+use super::bucket::PARTS;
 use super::invocation::Report;
 use super::run::Running;
-use crate::local::simulate::oracle::{Divergence, Problem, Run};
-use crate::local::simulate::plan::{Micros, Plan, State, What};
+use crate::local::simulate::oracle::{Divergence, Problem, Run, Seen, round_bound, was_so};
+use crate::local::simulate::plan::State;
 use crate::reconcile::Outcome;
 
 impl Running<'_, '_> {
@@ -18,7 +18,7 @@ impl Running<'_, '_> {
         for key in &report.keys {
             if !distinct.contains(&key.key) {
                 distinct.push(key.key);
-                allowed += key.rounds * round_bound(plan, bucket);
+                allowed += key.rounds * round_bound(plan, bucket, PARTS);
             }
             for (target, outcome) in plan.targets(bucket).zip(&key.outcomes) {
                 let Some(outcome) = *outcome else { continue };
@@ -32,7 +32,7 @@ impl Running<'_, '_> {
                 };
                 let is_true = world.slot(target, key.key, |replica| {
                     world.slot(bucket, key.key, |master| {
-                        was_so(master, replica, started, present)
+                        was_so(|| master.since(started), || replica.since(started), present)
                     })
                 });
                 if !is_true {
@@ -92,58 +92,13 @@ impl Running<'_, '_> {
     }
 }
 
-/// Whether the two were equal at some time since `started`, and `present` where that matters.
-///
-/// Tags are read by a request of their own, so the rest may be of one time and they of another:
-/// then the master has changed meanwhile, and the event of that change is still to come.
-fn was_so(master: &Slot, replica: &Slot, started: Micros, present: Option<bool>) -> bool {
-    let without_tags = |state: State| State { tags: 0, ..state };
-    let tags_agree = || {
-        let tags = |slot: &Slot, tags| {
-            slot.since(started)
-                .flatten()
-                .any(|state| state.tags == tags)
-        };
-        (0..=u8::MAX)
-            .take(4)
-            .any(|value| tags(master, value) && tags(replica, value))
-    };
-    replica.since(started).any(|state| {
-        present.is_none_or(|present| state.is_some() == present)
-            && master.since(started).any(|other| match (state, other) {
-                (Some(state), Some(other)) => {
-                    state == other || (without_tags(state) == without_tags(other) && tags_agree())
-                }
-                (state, other) => state == other,
-            })
-    })
-}
+impl Seen for State {
+    fn is_equal_but_for_tags(&self, other: &Self) -> bool {
+        let without_tags = |state: &Self| Self { tags: 0, ..*state };
+        without_tags(self) == without_tags(other)
+    }
 
-/// The most requests that one round may send for a key.
-fn round_bound(plan: &Plan, bucket: u8) -> u32 {
-    let targets = plan.targets(bucket).len() as u32;
-    let mut bound = 2 + 2 * targets;
-    let has_tags = plan
-        .operations
-        .iter()
-        .any(|operation| match operation.what {
-            What::Put(state) => state.tags > 0,
-            What::Tag(tags) => tags > 0,
-            _ => false,
-        });
-    if has_tags {
-        bound += 2 + targets;
+    fn has_tags_of(&self, other: &Self) -> bool {
+        self.tags == other.tags
     }
-    if plan.shape.streams {
-        bound += 1;
-    }
-    if plan.shape.parts {
-        // Listed, begun, two parts, completed or aborted, instead of one copy; parts are read for
-        // another service; what was left by others is aborted and listed again.
-        bound += targets * 16;
-    }
-    if plan.shape.encrypted {
-        bound += 2 * targets;
-    }
-    bound
 }

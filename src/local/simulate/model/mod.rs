@@ -10,5 +10,5 @@ mod store;
 mod wire;
 mod world;
 
-pub(in crate::local::simulate) use request::{Answer, Call};
-pub use run::run;
+pub(in crate::local::simulate) use request::Answer;
+pub(super) use run::run;

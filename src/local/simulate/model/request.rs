@@ -50,6 +50,26 @@ pub(in crate::local::simulate) enum Call {
 pub(in crate::local::simulate) struct Tag(pub(super) u32);
 
 impl Call {
+    /// As S3 calls it.
+    pub(super) fn operation(self) -> &'static str {
+        match self {
+            Self::Head => "HeadObject",
+            Self::HeadBucket => "HeadBucket",
+            Self::GetTags => "GetObjectTagging",
+            Self::Get(_) => "GetObject",
+            Self::Put(_) => "PutObject",
+            Self::Copy { .. } => "CopyObject",
+            Self::Tag(_) => "PutObjectTagging",
+            Self::Delete => "DeleteObject",
+            Self::ListUploads => "ListMultipartUploads",
+            Self::Begin(_) => "CreateMultipartUpload",
+            Self::CopyPart { .. } => "UploadPartCopy",
+            Self::PutPart { .. } => "UploadPart",
+            Self::Complete { .. } => "CompleteMultipartUpload",
+            Self::Abort(_) => "AbortMultipartUpload",
+        }
+    }
+
     pub(super) fn is_write(self) -> bool {
         matches!(
             self,

@@ -16,7 +16,7 @@ use crate::reconcile::Outcome;
 const ECHOES: u16 = 1000;
 
 /// Runs a plan to its end and judges it.
-pub fn run(plan: &Plan, rules: Rules, trace: Trace) -> Run {
+pub(in crate::local::simulate) fn run(plan: &Plan, rules: Rules, trace: Trace) -> Run {
     let world = World::new(plan, rules, trace);
     let mut run = Running {
         world: &world,
@@ -204,7 +204,7 @@ impl<'w> Running<'w, '_> {
         let outcomes = if self.world.trace.borrow().is_kept() {
             let outcomes = report.keys.iter().flat_map(|key| &key.outcomes);
             outcomes
-                .map(|outcome| outcome.map_or("failed", Outcome::as_str))
+                .map(|outcome| outcome.map_or("failed", Outcome::as_str).to_owned())
                 .collect()
         } else {
             Vec::new()
@@ -227,13 +227,7 @@ impl<'w> Running<'w, '_> {
         }
     }
 
-    fn note_end(
-        &self,
-        parcel: usize,
-        how: &'static str,
-        outcomes: Vec<&'static str>,
-        failed: &[Item],
-    ) {
+    fn note_end(&self, parcel: usize, how: &'static str, outcomes: Vec<String>, failed: &[Item]) {
         let Parcel {
             delivery, attempt, ..
         } = self.parcels[parcel];

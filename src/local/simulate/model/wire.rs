@@ -115,7 +115,8 @@ impl World<'_> {
             number,
             bucket,
             key,
-            call,
+            operation: call.operation(),
+            detail: format!("{call:?}"),
             effect,
         });
         Some(flight)

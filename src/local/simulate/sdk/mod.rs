@@ -4,9 +4,13 @@
 //! interceptor sees them, deadlines, streaming. Everything that would differ from run to run comes
 //! from the plan's seed or from virtual time.
 
+mod history;
+mod judge;
+mod log;
+mod memory;
 mod run;
 mod user;
 mod wire;
 mod world;
 
-pub use run::run;
+pub(super) use run::run;

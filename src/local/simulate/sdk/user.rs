@@ -7,7 +7,7 @@ use super::world::{World, name};
 use crate::local::simulate::plan::{State, What};
 
 /// Four parts that look equal by their ends and are not: where they begin is found out twice.
-const PARTS: [usize; 4] = [300, 200, 400, 300];
+pub(super) const PARTS: [usize; 4] = [300, 200, 400, 300];
 
 impl World {
     /// A user's operation on the master; the version it made.

@@ -5,17 +5,21 @@
 
 use std::future::pending;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::local::faults::{error_answer, error_in_200_answer, operation_of};
+use super::history::History;
+use super::memory::{Held, Read, copied};
+use super::world::number;
+use crate::local::faults::{Named, error_answer, error_in_200_answer, operation_of};
 use crate::local::http::{Hangup, Request, Response, Service, SharedService};
+use crate::local::simulate::oracle::{Divergence, Problem};
 use crate::local::simulate::plan::{Delays, Effect, Plan, USUAL};
 use crate::local::simulate::trace::{Line, Trace};
 
@@ -25,11 +29,15 @@ tokio::task_local! {
 }
 
 /// One attempt of a delivery.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Attempt {
-    delivery: u16,
-    attempt: u8,
-    requests: AtomicU16,
+    pub(super) delivery: u16,
+    pub(super) attempt: u8,
+    pub(super) started: Instant,
+    /// How many it has sent, without those for what the process caches.
+    pub(super) requests: AtomicU16,
+    /// How many of them were not answered by the store, so that the SDK sends them again.
+    pub(super) disturbed: AtomicU16,
     is_killed: AtomicBool,
     /// Told when the attempt dies.
     pub(super) killed: Notify,
@@ -41,8 +49,19 @@ impl Attempt {
         Arc::new(Self {
             delivery,
             attempt,
-            ..Self::default()
+            started: Instant::now(),
+            requests: AtomicU16::default(),
+            disturbed: AtomicU16::default(),
+            is_killed: AtomicBool::default(),
+            killed: Notify::default(),
+            frozen_until: Mutex::default(),
         })
+    }
+
+    /// Whether it stood still at some time.
+    pub(super) fn was_frozen(&self) -> bool {
+        let frozen = self.frozen_until.lock().expect("no holder panics");
+        frozen.is_some()
     }
 }
 
@@ -52,26 +71,94 @@ pub(super) struct Shared {
     pub(super) plan: Plan,
     pub(super) started: Instant,
     pub(super) trace: Mutex<Trace>,
+    pub(super) history: History,
+    pub(super) held: Arc<Held>,
+    pub(super) divergences: Mutex<Vec<Divergence>>,
+    /// The keys that were written in buckets that are masters of others.
+    pub(super) echoes: mpsc::UnboundedSender<(u8, u8)>,
+    /// How many requests there were.
+    sent: AtomicUsize,
 }
 
 impl Shared {
-    pub(super) fn note(&self, text: impl FnOnce() -> String) {
-        let at = self.started.elapsed().as_micros() as u64;
-        let mut trace = self.trace.lock().expect("no holder of the trace panics");
-        trace.add(at, || Line::Wire(text()));
+    pub(super) fn new(
+        plan: Plan,
+        trace: Trace,
+        history: History,
+        echoes: mpsc::UnboundedSender<(u8, u8)>,
+        started: Instant,
+    ) -> Self {
+        Self {
+            plan,
+            started,
+            trace: trace.into(),
+            history,
+            held: Arc::default(),
+            divergences: Mutex::default(),
+            echoes,
+            sent: AtomicUsize::default(),
+        }
     }
 
-    fn is_down(&self, bucket: Option<&str>) -> bool {
+    pub(super) fn note(&self, line: impl FnOnce() -> Line) {
         let at = self.started.elapsed().as_micros() as u64;
-        let number = bucket.map(|name| match name.strip_prefix("replica-") {
-            Some(number) => number.parse().unwrap_or_default(),
-            None => 0u8,
-        });
-        let mut outages = self.plan.outages.iter();
-        outages.any(|outage| {
-            Some(outage.bucket) == number && (outage.from..outage.until).contains(&at)
-        })
+        let mut trace = self.trace.lock().expect("no holder of the trace panics");
+        trace.add(at, line);
     }
+
+    pub(super) fn problem(&self, problem: Problem, bucket: Option<u8>, key: u8) {
+        let mut divergences = self.divergences.lock().expect("no holder panics");
+        divergences.push(Divergence {
+            problem,
+            bucket,
+            key,
+        });
+    }
+
+    fn is_down(&self, bucket: u8) -> bool {
+        let at = self.started.elapsed().as_micros() as u64;
+        let mut outages = self.plan.outages.iter();
+        outages.any(|outage| outage.bucket == bucket && (outage.from..outage.until).contains(&at))
+    }
+
+    /// A write of an attempt that began at `from` has taken effect.
+    async fn wrote(&self, operation: &str, (bucket, key): (u8, u8), from: Instant) {
+        let was_absent = operation == "DeleteObject"
+            && self
+                .history
+                .since((bucket, key), from)
+                .iter()
+                .all(Option::is_none);
+        if was_absent {
+            self.problem(Problem::BlindMarker { markers: 1 }, Some(bucket), key);
+        }
+        self.history.look(bucket, key).await;
+        if !self.plan.targets(bucket).is_empty() {
+            // Once all is judged, nobody listens.
+            let _ = self.echoes.send((bucket, key));
+        }
+    }
+}
+
+/// The bucket's and the key's numbers; a request about a bucket has no key.
+fn place(named: &Named) -> (u8, u8) {
+    let key = named.key.as_deref().and_then(|key| key.strip_prefix('k'));
+    let bucket = named.bucket.as_deref().map(number);
+    let key = key.and_then(|key| key.parse().ok());
+    (bucket.unwrap_or_default(), key.unwrap_or_default())
+}
+
+/// Whether the operation changes what readers see.
+fn is_write(operation: &str) -> bool {
+    const WRITES: [&str; 6] = [
+        "CompleteMultipartUpload",
+        "CopyObject",
+        "DeleteObject",
+        "DeleteObjectTagging",
+        "PutObject",
+        "PutObjectTagging",
+    ];
+    WRITES.contains(&operation)
 }
 
 /// A store as the function reaches it.
@@ -98,21 +185,30 @@ impl Service for Wire {
         let uri = request.uri().clone();
         let named = operation_of(request.method(), uri.path(), uri.query(), request.headers());
         let method = request.method().clone();
-        let Attempt {
-            delivery,
-            attempt: number,
-            ..
-        } = *attempt;
+        let (operation, place) = (named.operation.as_str(), place(&named));
+        let sent = self.shared.sent.fetch_add(1, Ordering::Relaxed);
         // Tags of buckets are cached in the process, so they are not the attempt's own.
-        let is_of_bucket = named.operation.as_str() == "GetBucketTagging";
-        let effect = if is_of_bucket {
-            None
-        } else {
-            let request = attempt.requests.fetch_add(1, Ordering::Relaxed);
-            self.shared.plan.effect(delivery, number, request)
-        };
-        self.shared
-            .note(|| format!("{delivery}.{number} {} {effect:?}", shown(&request)));
+        if operation == "GetBucketTagging" {
+            self.shared
+                .note(|| Line::Wire(format!("  #{sent} {}", shown(&request))));
+            return self.inner.call(request);
+        }
+        let number = attempt.requests.fetch_add(1, Ordering::Relaxed);
+        let effect = self
+            .shared
+            .plan
+            .effect(attempt.delivery, attempt.attempt, number);
+        self.shared.note(|| Line::Sent {
+            request: sent,
+            delivery: attempt.delivery,
+            attempt: attempt.attempt,
+            number,
+            bucket: place.0,
+            key: place.1,
+            operation,
+            detail: shown(&request),
+            effect,
+        });
 
         let mut delays = USUAL;
         let (mut arrives, mut heard) = (true, Heard::Yes);
@@ -151,24 +247,29 @@ impl Service for Wire {
                 *attempt.frozen_until.lock().expect("no holder panics") = Some(until);
             }
         }
-        if arrives && matches!(heard, Heard::Yes) && self.shared.is_down(named.bucket.as_deref()) {
+        if arrives && matches!(heard, Heard::Yes) && self.shared.is_down(place.0) {
             (arrives, heard) = (false, Heard::Instead(micros(USUAL.way_in), None));
+        }
+
+        if !matches!(heard, Heard::Yes) {
+            attempt.disturbed.fetch_add(1, Ordering::Relaxed);
         }
 
         let (tell, told) = oneshot::channel();
         if arrives {
             let (inner, shared) = (Arc::clone(&self.inner), Arc::clone(&self.shared));
-            let what = named.operation;
+            let from = attempt.started;
             tokio::spawn(async move {
                 sleep(micros(delays.way_in)).await;
-                let answer = inner.call(request).await;
-                shared.note(|| {
-                    let status = answer.as_ref().map(|answer| answer.status().as_u16());
-                    format!(
-                        "{delivery}.{number} {what:?} {:?} done: {status:?}",
-                        uri.path()
-                    )
-                });
+                let mut answer = inner.call(copied(request)).await;
+                let status = answer.as_ref().map(|answer| answer.status());
+                shared.note(|| Line::Wire(format!("  #{sent} TAKES EFFECT: {status:?}")));
+                if status.is_ok_and(|status| status.is_success()) && is_write(operation) {
+                    shared.wrote(operation, place, from).await;
+                }
+                if operation == "GetObject" {
+                    answer = answer.map(|answer| answer.map(|body| Read::body(body, &shared.held)));
+                }
                 sleep(micros(delays.way_back)).await;
                 // Nobody may be there any more.
                 let _ = tell.send(answer);

@@ -15,8 +15,12 @@ use aws_sdk_s3::types::{
     ServerSideEncryptionRule, VersioningConfiguration,
 };
 use aws_types::sdk_config::TimeSource;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::history::History;
+use super::log::Log;
+use super::memory::BUDGET;
 use super::user::tagging;
 use super::wire::{Shared, Wire};
 use crate::config::Config;
@@ -31,14 +35,17 @@ use crate::targets::TARGETS_TAG;
 /// The time at which every world begins.
 const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 const REGIONS: [&str; 3] = ["us-east-1", "ap-southeast-1", "eu-central-1"];
+/// Keys and parts in work at once.
+pub(super) const PLACES: usize = 16;
 const KEYS: (&str, &str) = ("simulation", "simulation-secret");
 
 /// Everything that goes on in one plan.
 pub(super) struct World {
     pub(super) shared: Arc<Shared>,
     pub(super) replicator: Replicator,
-    /// A user's clients, one for each bucket.
-    clients: Vec<Client>,
+    pub(super) log: Log,
+    /// The keys that were written in buckets that are masters of others.
+    pub(super) echoes: tokio::sync::Mutex<mpsc::UnboundedReceiver<(u8, u8)>>,
 }
 
 /// Virtual time as the SDK asks for it.
@@ -65,6 +72,14 @@ pub(super) fn name(bucket: u8) -> String {
     }
 }
 
+/// The bucket of this name.
+pub(super) fn number(name: &str) -> u8 {
+    let number = name.strip_prefix("replica-");
+    number
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
+}
+
 pub(super) fn region(bucket: u8) -> &'static str {
     REGIONS[usize::from(bucket) % REGIONS.len()]
 }
@@ -73,11 +88,6 @@ impl World {
     pub(super) async fn new(plan: &Plan, trace: Trace) -> Self {
         fastrand::seed(plan.seed);
         let started = Instant::now();
-        let shared = Arc::new(Shared {
-            plan: plan.clone(),
-            started,
-            trace: trace.into(),
-        });
         let store = || -> SharedService {
             Arc::new(EmbeddedS3::new(Options {
                 credentials: vec![Credentials {
@@ -97,15 +107,29 @@ impl World {
         };
         let buckets = 0..plan.shape.targets + 1;
         let is_separate = |bucket: u8| plan.shape.streams && bucket == plan.shape.targets;
-        let parts = buckets.clone().map(|bucket| {
-            let inner = if is_separate(bucket) {
+        let store_of = |bucket: u8| {
+            if is_separate(bucket) {
                 &separate
             } else {
                 &main
-            };
+            }
+        };
+        let clients = buckets.clone().map(|bucket| {
+            // A checksum would prove what is to be proven by the bytes.
+            let config = client(Arc::clone(store_of(bucket)), started, plan.seed)
+                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                .endpoint_url("http://main")
+                .force_path_style(true)
+                .region(Region::from_static(region(bucket)));
+            Client::from_conf(config.build())
+        });
+        let history = History::new(clients.collect());
+        let (echo, echoes) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(plan.clone(), trace, history, echo, started));
+        let parts = buckets.map(|bucket| {
             let wire = Arc::new(Wire {
                 shared: Arc::clone(&shared),
-                inner: Arc::clone(inner),
+                inner: Arc::clone(store_of(bucket)),
             });
             SitePart {
                 name: region(bucket).to_owned(),
@@ -119,32 +143,24 @@ impl World {
             }
         });
         let config = Config::from_lookup(|_| None).expect("nothing is set to nothing wrong");
-        let replicator = Replicator::with_sites(config, Sites::from_parts(parts, 16));
-        let clients = buckets.map(|bucket| {
-            let store = if is_separate(bucket) {
-                &separate
-            } else {
-                &main
-            };
-            // A checksum would prove what is to be proven by the bytes.
-            let config = client(Arc::clone(store), started, plan.seed)
-                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-                .endpoint_url("http://main")
-                .force_path_style(true)
-                .region(Region::from_static(region(bucket)));
-            Client::from_conf(config.build())
-        });
+        let config = Config {
+            memory: BUDGET as u64,
+            concurrency: PLACES,
+            ..config
+        };
+        let replicator = Replicator::with_sites(config, Sites::from_parts(parts, PLACES));
         let world = Self {
-            clients: clients.collect(),
             shared,
             replicator,
+            log: Log::default(),
+            echoes: tokio::sync::Mutex::new(echoes),
         };
         world.create_buckets(plan).await;
         world
     }
 
     pub(super) fn client(&self, bucket: u8) -> &Client {
-        &self.clients[usize::from(bucket)]
+        self.shared.history.client(bucket)
     }
 
     async fn create_buckets(&self, plan: &Plan) {
@@ -183,17 +199,22 @@ impl World {
                 done.expect("the embedded store knows versions");
             }
         }
-        let targets: Vec<String> = plan
-            .targets(0)
-            .map(|target| format!("{}@{}", name(target), region(target)))
-            .collect();
-        let tagging = tagging(TARGETS_TAG, &targets.join(" "));
-        let request = self.client(0).put_bucket_tagging().bucket(name(0));
-        request
-            .tagging(tagging)
-            .send()
-            .await
-            .expect("the embedded store keeps tags");
+        for bucket in 0..plan.shape.targets {
+            let targets: Vec<String> = plan
+                .targets(bucket)
+                .map(|target| format!("{}@{}", name(target), region(target)))
+                .collect();
+            if targets.is_empty() {
+                continue;
+            }
+            let tagging = tagging(TARGETS_TAG, &targets.join(" "));
+            let request = self
+                .client(bucket)
+                .put_bucket_tagging()
+                .bucket(name(bucket));
+            let tagged = request.tagging(tagging).send().await;
+            tagged.expect("the embedded store keeps tags");
+        }
     }
 }
 
