@@ -6,7 +6,6 @@ use std::process::{Command, ExitCode};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +15,7 @@ use tracing::{error, warn};
 use crate::config::Config;
 use crate::error::chain;
 use crate::handler::Replicator;
+use crate::http_client::http_client;
 use crate::telemetry;
 
 /// Runs the function in this process, as `bootstrap` does. Returns when it is told to end.
@@ -82,10 +82,7 @@ async fn serve(config: Config) -> ExitCode {
     if config.masters.is_any() {
         warn!("S3_REPLICATOR_MASTERS is empty, so events of any bucket are served");
     }
-    let http_client = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let replicator = match Replicator::new(config, http_client).await {
+    let replicator = match Replicator::new(config, http_client()).await {
         Ok(replicator) => Rc::new(replicator),
         Err(error) => return init_failed(&chain(&error)),
     };

@@ -42,6 +42,7 @@ pub mod error;
 mod excerpt;
 pub mod function;
 pub mod handler;
+mod http_client;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod object;
