@@ -9,7 +9,7 @@ use aws_sdk_s3::types::ObjectAttributes;
 use futures_util::future::try_join;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::layout::{Form, Layout};
+use super::layout::{Form, Layout, Part};
 use super::{Job, checksum_of};
 use crate::error::{Failure, Kind};
 use crate::s3::send;
@@ -20,6 +20,8 @@ pub(super) struct Boundaries {
     pub(super) layout: Layout,
     /// Whether the sizes are inferred from the first and the last one.
     pub(super) assumed: bool,
+    /// The parts that were assumed before, and are not the master's.
+    refuted: Option<Layout>,
     /// The parts' own checksums, in order; empty where the master keeps none.
     pub(super) checksums: Vec<String>,
 }
@@ -34,8 +36,21 @@ impl Boundaries {
         Self {
             layout,
             assumed,
+            refuted: None,
             checksums: Vec::new(),
         }
+    }
+
+    /// The parts as they are to be moved: first those that refute what was assumed, so that an
+    /// upload which is left behind tells whoever takes it up.
+    pub(super) fn in_turn(&self) -> Vec<&Part> {
+        let is_as_assumed = |part: &&Part| match &self.refuted {
+            Some(assumed) => assumed.part(part.number) == Some(*part),
+            None => true,
+        };
+        let mut parts: Vec<&Part> = self.layout.parts().iter().collect();
+        parts.sort_by_key(is_as_assumed);
+        parts
     }
 
     /// The boundaries for a form by parts; exact ones where what was `assumed` has been refuted.
@@ -55,11 +70,12 @@ impl Boundaries {
             Some(ends) => ends,
             None => return own(job),
         };
-        match ends.guess(job.object.size, count) {
+        let assumed = match ends.guess(job.object.size, count) {
             Guess::Exact(layout) => return Ok(Self::of(layout, false)),
             Guess::Assumed(layout) if !refuted => return Ok(Self::of(layout, true)),
-            Guess::Assumed(_) | Guess::None => {}
-        }
+            Guess::Assumed(layout) => Some(layout),
+            Guess::None => None,
+        };
         let sizes: Vec<Option<u64>> = stream::iter(1..=count)
             .map(|number| head_part(job, number))
             .buffered(job.limits.places())
@@ -67,7 +83,10 @@ impl Boundaries {
             .await?;
         let sizes: Option<Vec<u64>> = sizes.into_iter().collect();
         match sizes.filter(|sizes| sizes.iter().sum::<u64>() == job.object.size) {
-            Some(sizes) => Ok(Self::of(Layout::of(sizes), false)),
+            Some(sizes) => Ok(Self {
+                refuted: assumed,
+                ..Self::of(Layout::of(sizes), false)
+            }),
             None => own(job),
         }
     }
@@ -172,9 +191,8 @@ async fn listed(job: &Job<'_>, count: u32) -> Result<Option<Boundaries>, Failure
         checksums.clear();
     }
     Ok(complete.then(|| Boundaries {
-        layout: Layout::of(sizes),
-        assumed: false,
         checksums,
+        ..Boundaries::of(Layout::of(sizes), false)
     }))
 }
 

@@ -45,15 +45,15 @@ async fn copy_with(
     boundaries: &Boundaries,
     checksum: Option<PartChecksum>,
 ) -> Ended {
-    let layout = &boundaries.layout;
-    let mut upload = match Upload::open(job, target, layout, checksum).await {
-        Ok(upload) => upload,
+    let mut upload = match Upload::open(job, target, boundaries, checksum).await {
+        Ok(Some(upload)) => upload,
+        Ok(None) => return Ended::Refuted,
         Err(failure) => return Ended::Written(Written::failed(failure)),
     };
     let cut = {
         let id = upload.id.clone();
-        let missing = layout.parts().iter().filter(|part| upload.lacks(part));
-        let missing: Vec<&Part> = missing.collect();
+        let mut missing = boundaries.in_turn();
+        missing.retain(|part| upload.lacks(part));
         let mut copies = stream::iter(missing)
             .map(async |part| (part.number, copy_part(job, target, &id, part).await))
             .buffer_unordered(job.limits.places());
@@ -65,7 +65,7 @@ async fn copy_with(
             }
         }
     };
-    upload.finish(layout, boundaries.assumed, cut).await
+    upload.finish(boundaries, cut).await
 }
 
 async fn copy_part(

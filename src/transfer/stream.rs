@@ -51,14 +51,16 @@ pub(super) async fn send_parts(
     targets: &[&Bucket],
     boundaries: &Boundaries,
 ) -> Vec<Ended> {
-    let layout = &boundaries.layout;
     let open = |&target| async move {
-        let opened = Upload::open(job, target, layout, part_checksum(job)).await;
-        opened.map(|upload| RefCell::new((upload, None::<Cut>)))
+        match Upload::open(job, target, boundaries, part_checksum(job)).await {
+            Ok(Some(upload)) => Ok(RefCell::new((upload, None::<Cut>))),
+            Ok(None) => Err(Ended::Refuted),
+            Err(failure) => Err(Ended::Written(Written::failed(failure))),
+        }
     };
     let opened = join_all(targets.iter().map(open)).await;
     let uploads: Vec<&RefCell<_>> = opened.iter().filter_map(|one| one.as_ref().ok()).collect();
-    stream::iter(layout.parts())
+    stream::iter(boundaries.in_turn())
         .map(async |part| {
             let lacks_it = |one: &&&RefCell<(Upload<'_>, Option<Cut>)>| {
                 let (upload, failed) = &*one.borrow();
@@ -99,9 +101,9 @@ pub(super) async fn send_parts(
     let finish = opened.into_iter().map(async |opened| match opened {
         Ok(upload) => {
             let (upload, failed) = upload.into_inner();
-            upload.finish(layout, boundaries.assumed, failed).await
+            upload.finish(boundaries, failed).await
         }
-        Err(failure) => Ended::Written(Written::failed(failure)),
+        Err(ended) => ended,
     });
     join_all(finish).await
 }

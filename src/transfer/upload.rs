@@ -13,7 +13,8 @@ use aws_sdk_s3::types::{
 };
 use tokio::time::Instant;
 
-use super::layout::{Layout, Part};
+use super::boundaries::Boundaries;
+use super::layout::Part;
 use super::proof::{Done, Proof, is_provable, proof};
 use super::unfinished::{abort, fitting_parts, is_admissible, list};
 use super::{Job, checksum_algorithm};
@@ -90,19 +91,28 @@ struct OtherParts;
 
 impl<'a> Upload<'a> {
     /// Takes up what an earlier invocation left, or begins anew.
+    ///
+    /// `None` where what was left has other parts than the assumed ones: an earlier invocation may
+    /// have refuted them.
     pub(super) async fn open(
         job: &'a Job<'a>,
         target: &'a Bucket,
-        layout: &Layout,
+        boundaries: &Boundaries,
         checksum: Option<PartChecksum>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Option<Self>, Failure> {
         let mut found: Option<Self> = None;
         for listed in list(job, target).await? {
             let Some(id) = listed.upload_id() else {
                 continue;
             };
             let parts = match is_admissible(job, target, &listed, checksum.as_ref()) {
-                true => fitting_parts(job, target, id, layout).await?,
+                true => {
+                    let parts = fitting_parts(job, target, id, &boundaries.layout).await?;
+                    if parts.is_none() && boundaries.assumed {
+                        return Ok(None);
+                    }
+                    parts
+                }
                 false => None,
             };
             let candidate = parts.map(|done| Self {
@@ -124,8 +134,8 @@ impl<'a> Upload<'a> {
             }
         }
         match found {
-            Some(upload) => Ok(upload),
-            None => Self::begin(job, target, checksum).await,
+            Some(upload) => Ok(Some(upload)),
+            None => Self::begin(job, target, checksum).await.map(Some),
         }
     }
 
@@ -172,7 +182,7 @@ impl<'a> Upload<'a> {
     }
 
     /// Completes the upload if all went well, else leaves or aborts it.
-    pub(super) async fn finish(self, layout: &Layout, assumed: bool, cut: Option<Cut>) -> Ended {
+    pub(super) async fn finish(self, boundaries: &Boundaries, cut: Option<Cut>) -> Ended {
         let in_order: Vec<&Done> = self.done.values().collect();
         let proof = if cut.is_none() {
             proof(self.job.object, &in_order)
@@ -184,7 +194,7 @@ impl<'a> Upload<'a> {
             (Some(cut), _) if cut.is_out_of_time && self.can_be_proven() => {
                 let unfinished = Unfinished {
                     done: self.done.len(),
-                    all: layout.parts().len(),
+                    all: boundaries.layout.parts().len(),
                 };
                 let attempted = cut.failure.attempted;
                 let unfinished = Failure::new(Kind::Retryable, attempted, place(), unfinished);
@@ -192,7 +202,7 @@ impl<'a> Upload<'a> {
             }
             (Some(cut), _) => cut.failure,
             (None, Proof::Same) => return Ended::Written(self.complete().await),
-            (None, _) if assumed && !self.opaque => {
+            (None, _) if boundaries.assumed && !self.opaque => {
                 abort(self.job, self.target, &self.id).await;
                 return Ended::Refuted;
             }

@@ -120,6 +120,32 @@ async fn deadline_leaves_an_upload_that_the_next_delivery_takes_up() {
     assert_eq!(services.seen("CreateMultipartUpload").len(), 2);
 }
 
+/// By their ends and their number these parts would be equal; that they are not shows when all of
+/// them have been moved.
+#[tokio::test(start_paused = true)]
+async fn refuted_boundaries_are_not_assumed_again_by_each_delivery() {
+    let services = services().await;
+    let mut parts = PARTS.to_vec();
+    (parts[50], parts[51]) = (900, 1_100);
+    services.upload("k", 1, &parts, |create| create).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    slow(&services, "near-1");
+    slow(&services, "far-1");
+    let mut deliveries = 1;
+    while services.invoke(&["k"], 2).await.is_err() {
+        deliveries += 1;
+        assert!(deliveries < 20, "it starts over and over");
+    }
+    assert!(deliveries > 3, "too short to be cut off");
+    services.assert_equal("near-1", "k").await;
+    services.assert_equal("far-1", "k").await;
+    let begun = services.seen("CreateMultipartUpload").len();
+    assert_eq!(
+        begun, 4,
+        "one upload of assumed parts and one of the master's"
+    );
+}
+
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn overwrite_of_the_same_size_and_parts_leaves_no_mixed_bytes(
