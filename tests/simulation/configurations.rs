@@ -31,7 +31,8 @@ fn every_schedule_converges(
         "chain",
         "streams",
         "encrypted",
-        "parts"
+        "parts",
+        "sync"
     )]
     name: &str,
 ) {

@@ -18,7 +18,8 @@ fn every_schedule_converges(
         "chain",
         "streams",
         "encrypted",
-        "parts"
+        "parts",
+        "sync"
     )]
     name: &str,
 ) {

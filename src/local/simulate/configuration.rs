@@ -26,6 +26,8 @@ pub struct Configuration {
     pub(super) details: bool,
     /// How many events a delivery has, at most.
     pub(super) batch: u64,
+    /// How many syncs run beside the events. With any, not every operation has an event.
+    pub(super) syncs: u8,
     /// Whether this configuration has a hole that is known, and asserted to be there.
     pub has_residue: bool,
     /// The most failed invocations in a hundred.
@@ -54,6 +56,7 @@ const CALM: Configuration = Configuration {
     lost_answers: false,
     details: false,
     batch: 1,
+    syncs: 0,
     has_residue: false,
     failed_percent: 0,
 };
@@ -67,7 +70,7 @@ const SLOW: Configuration = Configuration {
 
 impl Configuration {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         CALM,
         SLOW,
         Self {
@@ -183,6 +186,20 @@ impl Configuration {
             kills: 3,
             lost_answers: true,
             details: true,
+            failed_percent: 60,
+            ..CALM
+        },
+        Self {
+            name: "sync",
+            about: "syncs beside the events, and operations whose events never come",
+            keys: 2,
+            slow: 4,
+            faults: 1,
+            kills: 2,
+            lost_answers: true,
+            details: true,
+            batch: 2,
+            syncs: 2,
             failed_percent: 60,
             ..CALM
         },

@@ -127,7 +127,9 @@ impl Draw<'_> {
         for index in 0..self.plan.operations.len() {
             let Operation { id, at, .. } = self.plan.operations[index];
             let times = 1 + u64::from(self.random.chance(30)) + u64::from(self.random.chance(15));
-            for _ in 0..times {
+            // What was there before replication was switched on has no event, and a sync.
+            let is_untold = self.configuration.syncs > 0 && self.random.chance(30);
+            for _ in 0..if is_untold { 0 } else { times } {
                 single.push((at + self.lateness(), id));
             }
         }
@@ -141,6 +143,7 @@ impl Draw<'_> {
                 id,
                 at,
                 events: vec![event],
+                is_sync: false,
             };
             while (delivery.events.len() as u64) < most {
                 let Some((at, event)) = single.next_if(|(next, _)| *next < at + 30 * SECOND) else {
@@ -156,8 +159,35 @@ impl Draw<'_> {
             self.plan.deliveries.push(delivery);
             id += 1;
         }
+        self.syncs(id);
         if self.plan.shape.chain {
             self.plan.echoes = (0..5).map(|_| self.lateness()).collect();
+        }
+    }
+
+    /// Syncs at any time, the last of them after everything that users do.
+    fn syncs(&mut self, first: u16) {
+        let operations = &self.plan.operations;
+        let end = operations.last().map_or(0, |operation| operation.at);
+        for id in first..first + u16::from(self.configuration.syncs) {
+            let at = match id == first {
+                true => end + self.lateness(),
+                false => self.random.below(end + SECOND),
+            };
+            let mut events: Vec<u16> = Vec::new();
+            for key in 0..self.configuration.keys {
+                let mut made = self.plan.operations.iter();
+                let made = made.find(|operation| operation.key == key && operation.at <= at);
+                events.extend(made.map(|operation| operation.id));
+            }
+            if !events.is_empty() {
+                self.plan.deliveries.push(Delivery {
+                    id,
+                    at,
+                    events,
+                    is_sync: true,
+                });
+            }
         }
     }
 

@@ -110,6 +110,9 @@ pub struct Delivery {
     pub at: Micros,
     /// The operations whose events are in it.
     pub events: Vec<u16>,
+    /// Whether nobody was told anything: a `sync` looks at the keys of these operations. One that
+    /// fails or dies is started again.
+    pub is_sync: bool,
 }
 
 /// How long a request takes.

@@ -77,13 +77,20 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     all
 }
 
-/// Whether every event comes at least once.
+/// Whether every operation's key is looked at afterwards: because of its event, or by a sync.
 fn is_whole(plan: &Plan) -> bool {
+    let is_of_key = |id: &u16, key| plan.operation(*id).is_some_and(|one| one.key == key);
     !plan.operations.is_empty()
         && plan.operations.iter().all(|operation| {
-            plan.deliveries
-                .iter()
-                .any(|delivery| delivery.events.contains(&operation.id))
+            plan.deliveries.iter().any(|delivery| {
+                let mut events = delivery.events.iter();
+                match delivery.is_sync {
+                    true => {
+                        delivery.at >= operation.at && events.any(|id| is_of_key(id, operation.key))
+                    }
+                    false => events.any(|id| *id == operation.id),
+                }
+            })
         })
 }
 

@@ -50,8 +50,14 @@ fn say(plan: &Plan, line: &Line) -> Option<String> {
             ..
         } => {
             let events: Vec<String> = events.iter().map(|event| format!("p{event}")).collect();
+            let is_sync = |id: u16| {
+                plan.deliveries
+                    .iter()
+                    .any(|one| one.id == id && one.is_sync)
+            };
+            let what = if is_sync(*delivery) { "a sync, " } else { "" };
             format!(
-                "delivery {delivery}, attempt {}: {}",
+                "{what}delivery {delivery}, attempt {}: {}",
                 attempt + 1,
                 events.join(" ")
             )
