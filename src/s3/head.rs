@@ -1,10 +1,11 @@
 //! HEAD, and the tags where there are any: what S3 says of an object.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType, ServerSideEncryption};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::request::send;
@@ -26,7 +27,7 @@ struct MissingMetadata(i32);
 /// HEAD shows the count only to those who may read tags, and some stores never do. So the first
 /// such key of a bucket is asked for its tags, once a process.
 #[derive(Debug, Default)]
-pub struct TagCounts(Mutex<HashMap<(Service, String), Trust>>);
+pub struct TagCounts(Mutex<HashMap<(Service, String), Arc<OnceCell<Trust>>>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trust {
@@ -37,21 +38,10 @@ enum Trust {
 }
 
 impl TagCounts {
-    fn get(&self, bucket: &Bucket) -> Option<Trust> {
+    fn of(&self, bucket: &Bucket) -> Arc<OnceCell<Trust>> {
         let id = (bucket.site.service.clone(), bucket.name.clone());
-        self.0
-            .lock()
-            .expect("no holder of this lock panics")
-            .get(&id)
-            .copied()
-    }
-
-    fn set(&self, bucket: &Bucket, trust: Trust) {
-        let id = (bucket.site.service.clone(), bucket.name.clone());
-        self.0
-            .lock()
-            .expect("no holder of this lock panics")
-            .insert(id, trust);
+        let mut known = self.0.lock().expect("no holder of this lock panics");
+        Arc::clone(known.entry(id).or_default())
     }
 }
 
@@ -100,14 +90,27 @@ pub(crate) async fn head(
     }
     let count = output.tag_count.unwrap_or_default();
     let mut object = object(output);
-    let trust = counts.get(bucket);
-    if count > 0 || trust != Some(Trust::Count) {
+    if count > 0 {
+        // Whoever is shown a count is shown every count.
+        let _ = counts.of(bucket).set(Trust::Count);
         object.tags = tags(bucket, key, deadline).await?;
-        if trust.is_none() {
-            let hidden = count == 0 && !object.tags.is_empty();
-            counts.set(bucket, if hidden { Trust::Nothing } else { Trust::Count });
-        }
+        return Ok(Some(object));
     }
+    let mut read = None;
+    let ask = async || {
+        let tags = read.insert(tags(bucket, key, deadline).await?);
+        Ok(match tags.is_empty() {
+            true => Trust::Count,
+            false => Trust::Nothing,
+        })
+    };
+    // Of keys that are looked at together, one asks for all.
+    let trust = *counts.of(bucket).get_or_try_init(ask).await?;
+    object.tags = match read {
+        Some(tags) => tags,
+        None if trust == Trust::Nothing => tags(bucket, key, deadline).await?,
+        None => BTreeMap::new(),
+    };
     Ok(Some(object))
 }
 
