@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::Client;
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::world::name;
@@ -30,6 +31,8 @@ pub(super) struct History {
     /// A user's clients, one for each bucket.
     clients: Vec<Client>,
     states: Mutex<BTreeMap<(u8, u8), States>>,
+    /// Held while something is written and looked at, so that no state goes unseen.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl History {
@@ -37,7 +40,13 @@ impl History {
         Self {
             clients,
             states: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Waits until what others have written has been looked at.
+    pub(super) async fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().await
     }
 
     pub(super) fn client(&self, bucket: u8) -> &Client {

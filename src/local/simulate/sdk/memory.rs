@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 
-use crate::local::http::{Body, BoxError, Request};
+use crate::local::http::{Body, BoxError, Hangup, Request};
 
 /// What the function may hold at once, a fraction of the largest object.
 pub(super) const BUDGET: usize = 256;
@@ -125,32 +125,11 @@ impl http_body::Body for Read {
     }
 }
 
-/// A body that the function sends, of which the store keeps copies of its own.
-struct Sent(Body);
-
-impl http_body::Body for Sent {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.0).poll_frame(context);
-        let copied = |frame: Frame<Bytes>| frame.map_data(|data| Bytes::copy_from_slice(&data));
-        frame.map_ok(copied)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
-}
-
-/// The request, with nothing in it that the function holds.
-pub(super) fn copied(request: Request) -> Request {
-    request.map(|body| Sent(body).boxed_unsync())
+/// The request, read to its end, with nothing in it that the function holds.
+pub(super) async fn arrived(request: Request) -> Result<Request, Hangup> {
+    let (head, body) = request.into_parts();
+    // A body that breaks off is a connection that does.
+    let body = body.collect().await.map_err(|_| Hangup)?.to_bytes();
+    let body = Full::new(Bytes::copy_from_slice(&body)).map_err(|never| match never {});
+    Ok(Request::from_parts(head, body.boxed_unsync()))
 }

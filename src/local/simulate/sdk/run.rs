@@ -53,9 +53,7 @@ pub(in crate::local::simulate) async fn run(plan: &Plan, trace: Trace) -> Run {
         .found
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
-    let mut divergences = world.shared.divergences.lock().expect("no holder panics");
-    found.divergences = std::mem::take(&mut *divergences);
-    drop(divergences);
+    found.divergences = world.shared.problems();
     // What a user would notice first.
     found
         .divergences
@@ -89,8 +87,11 @@ async fn operate(world: &World, plan: &Plan) {
     let mut made = Vec::new();
     for operation in &plan.operations {
         sleep_until(world.shared.started + micros(operation.at)).await;
+        let history = &world.shared.history;
+        let writing = history.writing().await;
         let version = world.operate(operation.key, operation.what, &made).await;
-        world.shared.history.look(0, operation.key).await;
+        history.look(0, operation.key).await;
+        drop(writing);
         world.shared.note(|| Line::Operated {
             id: operation.id,
             key: operation.key,

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::history::History;
-use super::memory::{Held, Read, copied};
+use super::memory::{Held, Read, arrived};
 use super::world::number;
 use crate::local::faults::{Named, error_answer, error_in_200_answer, operation_of};
 use crate::local::http::{Hangup, Request, Response, Service, SharedService};
@@ -115,21 +115,36 @@ impl Shared {
         });
     }
 
+    /// All that was wrong so far.
+    pub(super) fn problems(&self) -> Vec<Divergence> {
+        std::mem::take(&mut *self.divergences.lock().expect("no holder panics"))
+    }
+
     fn is_down(&self, bucket: u8) -> bool {
         let at = self.started.elapsed().as_micros() as u64;
         let mut outages = self.plan.outages.iter();
         outages.any(|outage| outage.bucket == bucket && (outage.from..outage.until).contains(&at))
     }
 
-    /// A write of an attempt that began at `from` has taken effect.
-    async fn wrote(&self, operation: &str, (bucket, key): (u8, u8), from: Instant) {
-        let was_absent = operation == "DeleteObject"
-            && self
-                .history
-                .since((bucket, key), from)
-                .iter()
-                .all(Option::is_none);
-        if was_absent {
+    /// Has the store answer a request of an attempt that began at `from`, and looks at what it wrote.
+    async fn take_effect(
+        &self,
+        store: &SharedService,
+        request: Request,
+        operation: &str,
+        (bucket, key): (u8, u8),
+        from: Instant,
+    ) -> Result<Response, Hangup> {
+        if !is_write(operation) {
+            return store.call(request).await;
+        }
+        let _writing = self.history.writing().await;
+        let answer = store.call(request).await?;
+        if !answer.status().is_success() {
+            return Ok(answer);
+        }
+        let states = self.history.since((bucket, key), from);
+        if operation == "DeleteObject" && states.iter().all(Option::is_none) {
             self.problem(Problem::BlindMarker { markers: 1 }, Some(bucket), key);
         }
         self.history.look(bucket, key).await;
@@ -137,6 +152,7 @@ impl Shared {
             // Once all is judged, nobody listens.
             let _ = self.echoes.send((bucket, key));
         }
+        Ok(answer)
     }
 }
 
@@ -261,12 +277,16 @@ impl Service for Wire {
             let from = attempt.started;
             tokio::spawn(async move {
                 sleep(micros(delays.way_in)).await;
-                let mut answer = inner.call(copied(request)).await;
+                let mut answer = match arrived(request).await {
+                    Ok(request) => {
+                        shared
+                            .take_effect(&inner, request, operation, place, from)
+                            .await
+                    }
+                    Err(hangup) => Err(hangup),
+                };
                 let status = answer.as_ref().map(|answer| answer.status());
                 shared.note(|| Line::Wire(format!("  #{sent} TAKES EFFECT: {status:?}")));
-                if status.is_ok_and(|status| status.is_success()) && is_write(operation) {
-                    shared.wrote(operation, place, from).await;
-                }
                 if operation == "GetObject" {
                     answer = answer.map(|answer| answer.map(|body| Read::body(body, &shared.held)));
                 }
