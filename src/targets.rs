@@ -3,6 +3,7 @@
 //! Pure and total: every tag list gives a [`TargetList`]. A mistake never hides the entries beside
 //! it, and is never dropped: what is not a target is a [`TagProblem`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use thiserror::Error;
@@ -13,6 +14,10 @@ use crate::excerpt::excerpt;
 pub const TARGETS_TAG: &str = "ReplicatedTargetBuckets";
 /// The tag that says whether removals are replicated.
 pub const DELETES_TAG: &str = "ReplicatedDeletes";
+
+/// A tag's value holds no more characters:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/CostAllocTagging.html>
+pub const TAG_VALUE_LIMIT: usize = 256;
 
 /// One bucket to keep equal to the master.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -162,6 +167,30 @@ pub fn parse<'a>(
         }
     }
     list
+}
+
+/// Entries (`bucket@site`) as tags, continued where one value cannot hold them: the inverse of
+/// [`parse`].
+pub fn to_tags(entries: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
+    let mut values: Vec<String> = Vec::new();
+    for entry in entries {
+        match values.last_mut() {
+            Some(value) if value.chars().count() + 1 + entry.chars().count() <= TAG_VALUE_LIMIT => {
+                value.push(' ');
+                value.push_str(&entry);
+            }
+            _ => values.push(entry),
+        }
+    }
+    let names = std::iter::once(TARGETS_TAG.to_owned())
+        .chain((2..).map(|number| format!("{TARGETS_TAG}.{number}")));
+    names.zip(values).collect()
+}
+
+/// Whether a tag of this key names targets.
+pub fn is_targets_tag(key: &str) -> bool {
+    key.strip_prefix(TARGETS_TAG)
+        .is_some_and(|suffix| continuation_order(suffix).is_some())
 }
 
 impl TargetList {

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::targets::{TARGETS_TAG, is_bucket_name, is_region};
-
-/// A tag value holds no more: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/CostAllocTagging.html>
-const TAG_VALUE_LIMIT: usize = 256;
+use crate::targets::{is_bucket_name, is_region, to_tags};
 
 /// A bucket in a region.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,20 +29,11 @@ pub(in crate::cli) fn place(text: &str) -> Result<Place, String> {
 
 /// The targets as tags of the master, continued where one value cannot hold them.
 pub(in crate::cli) fn tags(targets: &[Place]) -> BTreeMap<String, String> {
-    let mut values: Vec<String> = Vec::new();
-    for Place { bucket, region } in targets {
-        let entry = format!("{bucket}@{region}");
-        match values.last_mut() {
-            Some(value) if value.len() + 1 + entry.len() <= TAG_VALUE_LIMIT => {
-                value.push(' ');
-                value.push_str(&entry);
-            }
-            _ => values.push(entry),
-        }
-    }
-    let names = std::iter::once(TARGETS_TAG.to_owned())
-        .chain((2..).map(|number| format!("{TARGETS_TAG}.{number}")));
-    names.zip(values).collect()
+    to_tags(
+        targets
+            .iter()
+            .map(|Place { bucket, region }| format!("{bucket}@{region}")),
+    )
 }
 
 #[cfg(test)]
@@ -53,6 +41,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::targets::TAG_VALUE_LIMIT;
 
     #[rstest]
     #[case("bucket", "expected NAME@REGION")]
