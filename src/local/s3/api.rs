@@ -13,7 +13,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::events::{self, Event, Origin};
 use super::notify::Notification;
 use super::ops::{
-    attributes, buckets, copy, delete, get, list, list_uploads, multipart, put, settings, tagging,
+    attributes, buckets, copy, delete, get, kept, list, list_uploads, multipart, put, settings,
+    tagging,
 };
 use super::store::{Bucket, Store};
 use super::{Clock, Options};
@@ -116,6 +117,19 @@ operations! {
         get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = buckets::location;
         head_bucket(HeadBucketInput) -> HeadBucketOutput = buckets::head;
         list_buckets(ListBucketsInput) -> ListBucketsOutput = buckets::list;
+
+        delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput
+            = kept::delete_lifecycle;
+        get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput)
+            -> GetBucketLifecycleConfigurationOutput = kept::get_lifecycle;
+        put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput)
+            -> PutBucketLifecycleConfigurationOutput = kept::put_lifecycle;
+        delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput)
+            -> DeleteBucketOwnershipControlsOutput = kept::delete_ownership;
+        get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
+            -> GetBucketOwnershipControlsOutput = kept::get_ownership;
+        put_bucket_ownership_controls(PutBucketOwnershipControlsInput)
+            -> PutBucketOwnershipControlsOutput = kept::put_ownership;
 
         delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput
             = settings::delete_encryption;

@@ -17,8 +17,9 @@
 //! - Any region may be signed for; only the location of a new bucket must fit it.
 //! - The body checksums of requests with XML bodies are not compared (the signature covers them).
 //! - A delete of a key that an unversioned bucket does not have notifies nobody.
-//! - No ACLs, policies, lifecycle, object lock, website or CORS: they answer `NotImplemented`, or
-//!   are kept and have no effect.
+//! - No ACLs, policies, object lock, website or CORS: they answer `NotImplemented`. Lifecycle rules
+//!   and object ownership are kept and have no effect.
+//! - Of all operations only HeadBucket heeds `x-amz-expected-bucket-owner`.
 //! - An archived object cannot be restored, and a key of the client's own (SSE-C) is known by the
 //!   MD5 that comes with it, for objects that are put in one piece.
 //! - A second CompleteMultipartUpload of the same upload is `NoSuchUpload`.

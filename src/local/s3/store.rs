@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue};
-use s3s::dto::NotificationConfiguration;
+use s3s::dto::{
+    LifecycleRules, NotificationConfiguration, ObjectOwnership, OwnershipControls,
+    OwnershipControlsRule,
+};
 use s3s::{S3Error, S3Result, s3_error};
 
 use super::ids::{self, NULL_VERSION};
@@ -63,6 +66,10 @@ pub(super) struct Bucket {
     pub(super) tags: TagSet,
     pub(super) versioning: Versioning,
     pub(super) encryption: Option<Encryption>,
+    /// Kept and without effect.
+    pub(super) lifecycle: Option<LifecycleRules>,
+    /// Kept and without effect.
+    pub(super) ownership: Option<OwnershipControls>,
     pub(super) notifications: NotificationConfiguration,
     pub(super) rules: Vec<Rule>,
     /// Oldest version first.
@@ -105,6 +112,14 @@ pub(super) struct Found {
     pub(super) version_id: Option<String>,
 }
 
+/// What a new bucket has: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html>
+fn enforced() -> OwnershipControls {
+    let object_ownership = ObjectOwnership::from_static(ObjectOwnership::BUCKET_OWNER_ENFORCED);
+    OwnershipControls {
+        rules: vec![OwnershipControlsRule { object_ownership }],
+    }
+}
+
 impl Bucket {
     pub(super) fn new(name: String, region: String, created: SystemTime) -> Bucket {
         Bucket {
@@ -114,6 +129,8 @@ impl Bucket {
             tags: TagSet::new(),
             versioning: Versioning::Never,
             encryption: None,
+            lifecycle: None,
+            ownership: Some(enforced()),
             notifications: NotificationConfiguration::default(),
             rules: Vec::new(),
             objects: BTreeMap::new(),

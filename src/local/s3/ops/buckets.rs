@@ -12,6 +12,9 @@ use crate::targets::is_region;
 
 const DEFAULT_REGION: &str = "us-east-1";
 
+/// The account that every bucket belongs to. Only HeadBucket is asked whose a bucket is.
+const ACCOUNT: &str = "000000000000";
+
 /// The owner of everything.
 pub(super) fn owner() -> Owner {
     Owner {
@@ -74,7 +77,14 @@ pub(in super::super) fn head(
     request: S3Request<HeadBucketInput>,
 ) -> S3Result<S3Response<HeadBucketOutput>> {
     let store = api.lock();
-    let bucket = store.bucket(&request.input.bucket)?;
+    let HeadBucketInput {
+        bucket,
+        expected_bucket_owner,
+    } = request.input;
+    let bucket = store.bucket(&bucket)?;
+    if expected_bucket_owner.is_some_and(|expected| expected != ACCOUNT) {
+        return Err(s3_error!(AccessDenied));
+    }
     Ok(S3Response::new(HeadBucketOutput {
         bucket_region: Some(bucket.region.clone()),
         ..Default::default()

@@ -5,6 +5,7 @@ pub(super) mod buckets;
 pub(super) mod copy;
 pub(super) mod delete;
 pub(super) mod get;
+pub(super) mod kept;
 pub(super) mod list;
 pub(super) mod list_uploads;
 pub(super) mod multipart;
