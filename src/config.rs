@@ -13,6 +13,8 @@ use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
 pub use self::masters::Masters;
+#[cfg(feature = "cli")]
+pub(crate) use self::masters::matches;
 use self::size::{GIB, KIB, MIB};
 use crate::excerpt::excerpt;
 

@@ -104,6 +104,18 @@ async fn resolve(sites: &Sites, bucket: &str, site: &str) -> Result<Bucket, Fail
     }
 }
 
+impl Route {
+    /// The route of a master as it is now, past any cache.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn load(
+        sites: &Sites,
+        master: Bucket,
+        deadline: Instant,
+    ) -> Result<Self, Failure> {
+        load(sites, master, deadline).await
+    }
+}
+
 async fn load(sites: &Sites, master: Bucket, deadline: Instant) -> Result<Route, Failure> {
     let tags = bucket_tags(&master, deadline).await?;
     let list = parse(pairs(&tags), |name| sites.is_profile(name));
@@ -167,7 +179,7 @@ async fn admit(
 ///
 /// A bucket whose tags cannot be read is let through with a warning, or a site that is down would
 /// stop the others.
-async fn path_back(
+pub(crate) async fn path_back(
     sites: &Sites,
     master: &Bucket,
     target: &Bucket,

@@ -68,6 +68,24 @@ enum CredentialSource {
     Profile(String),
 }
 
+#[cfg(feature = "cli")]
+impl Site {
+    /// The region that requests are signed for.
+    pub(crate) fn region(&self) -> &str {
+        self.client.config().region().map_or("", |it| it.as_ref())
+    }
+
+    /// Whether its profile holds an access key, readable for whoever has the file.
+    pub(crate) fn has_access_key(&self) -> bool {
+        matches!(self.service.credentials, CredentialSource::AccessKey(_))
+    }
+
+    /// Whether requests are signed with the process's own credentials.
+    pub(crate) fn is_ambient(&self) -> bool {
+        self.service.credentials == CredentialSource::Ambient
+    }
+}
+
 /// A bucket at a site.
 #[derive(Debug, Clone)]
 pub struct Bucket {
@@ -188,6 +206,12 @@ impl Sites {
             places,
             known: Mutex::new(known),
         }
+    }
+
+    /// What the environment says of every service, where no profile says otherwise.
+    #[cfg(feature = "cli")]
+    pub(crate) fn shared(&self) -> &SdkConfig {
+        &self.shared
     }
 
     /// The process's own region, where events come from that name none.

@@ -3,11 +3,16 @@
 //! Exit code 0: all is well. 1: a difference, a failed expectation, an operation that failed.
 //! 2: wrong usage or input. 130: interrupted.
 
+mod account;
+mod arn;
 mod demo;
 mod dev;
+mod diagnosis;
+mod doctor;
 mod program;
 mod record;
 mod replay;
+mod setup;
 mod simulate;
 mod spectator;
 mod store;
@@ -39,7 +44,9 @@ const EXAMPLES: &str = "\
 Examples:
   s3-replicator demo
   s3-replicator dev --master artifacts@us-east-1 --target copy@eu-central-1
-  s3-replicator replay fixtures/recordings/*.jsonl";
+  s3-replicator replay fixtures/recordings/*.jsonl
+  s3-replicator setup --master artifacts --target copy@eu-central-1 --queue ARN --dry-run
+  s3-replicator doctor --master artifacts";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -55,6 +62,12 @@ enum Command {
     /// Replays recordings and judges their expectations
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Replay),
+    /// Has a bucket replicated: checks, shows what it would write, and writes it
+    #[command(after_help = setup::EXAMPLES)]
+    Setup(setup::Setup),
+    /// Finds out what keeps a bucket from being replicated, and says how to mend it
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Doctor),
     /// Runs the real reconcile under many schedules in virtual time, and finds those that diverge
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::Simulate),
@@ -142,6 +155,8 @@ fn run(command: Command) -> Result<Ended, CommandError> {
             Command::Dev(dev) => dev.run().await,
             Command::Record(record) => record.run().await,
             Command::Replay(replay) => replay.run().await,
+            Command::Setup(setup) => setup.run().await,
+            Command::Doctor(doctor) => doctor.run().await,
             Command::Simulate(_) | Command::Function => unreachable!("they run without it"),
         }
     })

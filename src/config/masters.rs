@@ -32,8 +32,9 @@ impl Masters {
     }
 }
 
-/// What stands between stars is taken at its first place: if it fits at all, it fits there.
-fn matches(pattern: &str, bucket: &str) -> bool {
+/// Whether a text fits a pattern in which `*` is any characters. What stands between stars is
+/// taken at its first place: if it fits at all, it fits there.
+pub(crate) fn matches(pattern: &str, bucket: &str) -> bool {
     let Some((head, pattern)) = pattern.split_once('*') else {
         return pattern == bucket;
     };

@@ -1,0 +1,385 @@
+//! Master and targets as they are: there, where they are said to be, and set so that replicas can
+//! be what they should.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata};
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, ExpirationStatus, ObjectOwnership, ServerSideEncryption,
+};
+
+use super::Finding;
+use crate::cli::account::{Account, ask};
+use crate::error::{Failure, Kind};
+use crate::site::Bucket;
+
+/// What HeadBucket tells, also where it is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Head {
+    /// Where the bucket is.
+    pub(in crate::cli) region: Option<String>,
+    /// The service's clock.
+    date: Option<SystemTime>,
+}
+
+/// Reads them off the answer, whatever it is.
+#[derive(Debug, Clone, Default)]
+struct Headers(Arc<Mutex<Head>>);
+
+impl Intercept for Headers {
+    fn name(&self) -> &'static str {
+        "Headers"
+    }
+
+    fn read_after_transmit(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let headers = context.response().headers();
+        let date = headers.get("date");
+        let date = date.and_then(|it| DateTime::from_str(it, DateTimeFormat::HttpDate).ok());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Head {
+            region: headers.get("x-amz-bucket-region").map(str::to_owned),
+            date: date.and_then(|it| SystemTime::try_from(it).ok()),
+        };
+        Ok(())
+    }
+}
+
+/// HeadBucket, and what its answer tells beside.
+pub(in crate::cli) async fn head(
+    bucket: &Bucket,
+    owner: Option<&str>,
+) -> (Head, Result<(), Failure>) {
+    let headers = Headers::default();
+    let request = bucket.site.client.head_bucket().bucket(&bucket.name);
+    let request = request.set_expected_bucket_owner(owner.map(str::to_owned));
+    let request = request.customize().interceptor(headers.clone()).send();
+    let result = ask(bucket, "HeadBucket", request).await.map(drop);
+    let head = headers.0.lock().unwrap_or_else(PoisonError::into_inner);
+    (head.clone(), result)
+}
+
+/// Finds a bucket whose region nobody has named, at the site of that region.
+pub(in crate::cli) async fn locate(account: &Account, name: &str) -> Result<Bucket, Failure> {
+    let home = account.bucket(name, account.sites.home()).await?;
+    let (head, result) = head(&home, None).await;
+    match (head.region, result) {
+        (Some(region), result) if region != account.sites.home() => {
+            if let Err(failure) = result
+                && failure.kind == Kind::NoSuchBucket
+            {
+                return Err(failure);
+            }
+            let bucket = account.bucket(name, &region).await?;
+            self::head(&bucket, None).await.1.map(|()| bucket)
+        }
+        (_, result) => result.map(|()| home),
+    }
+}
+
+/// What to do about a bucket that does not answer as it should.
+pub(in crate::cli) fn remedy(failure: &Failure) -> String {
+    let place = &failure.place;
+    match failure.kind {
+        Kind::NoSuchBucket => create(&place.bucket, &place.site),
+        Kind::Retryable | Kind::NoAnswer => format!(
+            "check that {} is a region that exists and is enabled for the account, and try again",
+            place.site
+        ),
+        _ => "check the credentials (AWS_PROFILE), their permissions and the bucket's policy"
+            .to_owned(),
+    }
+}
+
+fn create(bucket: &str, site: &str) -> String {
+    format!("aws s3 mb s3://{bucket} --region {site}")
+}
+
+/// Whether the bucket is there, and where the tag says.
+pub(in crate::cli) async fn exists(check: &'static str, bucket: &Bucket) -> Finding {
+    let (head, result) = head(bucket, None).await;
+    let expected = bucket.site.region();
+    let name = format!("s3://{}", bucket.name);
+    match (head.region, result) {
+        (Some(region), _) if region != expected && !region.is_empty() => Finding::error(
+            check,
+            format!("{name} is in {region}, not in {expected}"),
+            format!("name it as {}@{region}", bucket.name),
+        ),
+        // HEAD has no body that would say which of the two it is that is missing.
+        (_, Err(failure)) if is_missing(&failure) => Finding::error(
+            check,
+            format!("{name} does not exist"),
+            create(&bucket.name, expected),
+        ),
+        (_, Err(failure)) => {
+            let mend = remedy(&failure);
+            Finding::error(check, failure.chain(), mend)
+        }
+        (_, Ok(())) => Finding::ok(check, format!("{name} is in {expected}")),
+    }
+}
+
+fn is_missing(failure: &Failure) -> bool {
+    failure.kind == Kind::NoSuchBucket || failure.chain().contains("404")
+}
+
+/// Whether the master is of the account whose buckets the destination is told to trust.
+pub(in crate::cli) async fn owner(master: &Bucket, account: &str) -> Finding {
+    let name = format!("s3://{}", master.name);
+    match head(master, Some(account)).await.1 {
+        Ok(()) => Finding::ok("owner", format!("{name} belongs to account {account}")),
+        Err(failure) if failure.chain().contains("403") => Finding::error(
+            "owner",
+            format!("{name} belongs to another account than these credentials, {account}"),
+            "run this with credentials of the account that owns the bucket (AWS_PROFILE)",
+        ),
+        Err(failure) => Finding::unknown("owner", failure.chain()),
+    }
+}
+
+/// Whether a delete at the master means the same at the target.
+pub(in crate::cli) async fn versioning(
+    master: &Bucket,
+    target: &Bucket,
+) -> Result<Finding, Failure> {
+    let (ours, theirs) = (keeps_versions(master).await?, keeps_versions(target).await?);
+    let name = format!("s3://{}", target.name);
+    Ok(match (ours, theirs) {
+        (true, false) => Finding::warning(
+            "versioning",
+            format!(
+                "s3://{} keeps old versions and {name} does not: what is deleted or overwritten \
+                 is gone there for good",
+                master.name
+            ),
+            format!(
+                "aws s3api put-bucket-versioning --bucket {} --region {} \
+                 --versioning-configuration Status=Enabled",
+                target.name,
+                target.site.region()
+            ),
+        ),
+        (true, true) => Finding::ok(
+            "versioning",
+            format!("{name} keeps old versions, as the master"),
+        ),
+        (false, true) => Finding::ok(
+            "versioning",
+            format!("{name} keeps old versions of replicas"),
+        ),
+        (false, false) => Finding::ok(
+            "versioning",
+            format!("{name} keeps no old versions, as the master"),
+        ),
+    })
+}
+
+async fn keeps_versions(bucket: &Bucket) -> Result<bool, Failure> {
+    let request = bucket
+        .site
+        .client
+        .get_bucket_versioning()
+        .bucket(&bucket.name);
+    let answer = ask(bucket, "GetBucketVersioning", request.send()).await?;
+    Ok(answer.status == Some(BucketVersioningStatus::Enabled))
+}
+
+/// Whether what is encrypted with a key stays so: replicas are encrypted as the target's default
+/// says.
+pub(in crate::cli) async fn encryption(
+    master: &Bucket,
+    target: &Bucket,
+) -> Result<Finding, Failure> {
+    let (ours, theirs) = (kms_key(master).await?, kms_key(target).await?);
+    let name = format!("s3://{}", target.name);
+    Ok(match (ours, theirs) {
+        (Some(_), None) => Finding::error(
+            "encryption",
+            format!(
+                "s3://{} encrypts with a KMS key and {name} does not: replicas lose that protection",
+                master.name
+            ),
+            format!(
+                "aws s3api put-bucket-encryption --bucket {} --region {} \
+                 --server-side-encryption-configuration '{{\"Rules\":[{{\
+                 \"ApplyServerSideEncryptionByDefault\":{{\"SSEAlgorithm\":\"aws:kms\",\
+                 \"KMSMasterKeyID\":\"KEY_ARN\"}},\"BucketKeyEnabled\":true}}]}}'",
+                target.name,
+                target.site.region()
+            ),
+        ),
+        (_, Some(_)) => Finding::ok("encryption", format!("{name} encrypts with a KMS key")),
+        (None, None) => Finding::ok(
+            "encryption",
+            format!("{name} encrypts as S3 does by default"),
+        ),
+    })
+}
+
+/// The KMS key that a bucket encrypts with: its id, or nothing where it is AWS's own.
+pub(in crate::cli) async fn kms_key(bucket: &Bucket) -> Result<Option<Option<String>>, Failure> {
+    let get = bucket
+        .site
+        .client
+        .get_bucket_encryption()
+        .bucket(&bucket.name);
+    let request = absent_by("ServerSideEncryptionConfigurationNotFoundError", get.send());
+    let answer = ask(bucket, "GetBucketEncryption", request).await?;
+    let rules = answer.and_then(|answer| answer.server_side_encryption_configuration);
+    let rule = rules.and_then(|it| it.rules.into_iter().next());
+    let default = rule.and_then(|it| it.apply_server_side_encryption_by_default);
+    Ok(default
+        .filter(|it| {
+            matches!(
+                it.sse_algorithm,
+                ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse
+            )
+        })
+        .map(|it| it.kms_master_key_id))
+}
+
+/// Whether replicas belong to the owner of the target.
+pub(in crate::cli) async fn ownership(target: &Bucket) -> Result<Finding, Failure> {
+    let get = target.site.client.get_bucket_ownership_controls();
+    let get = get.bucket(&target.name);
+    let request = absent_by("OwnershipControlsNotFoundError", get.send());
+    let answer = ask(target, "GetBucketOwnershipControls", request).await?;
+    let rules = answer.and_then(|answer| answer.ownership_controls);
+    let rule = rules.and_then(|it| it.rules.into_iter().next());
+    let name = format!("s3://{}", target.name);
+    Ok(match rule.map(|it| it.object_ownership) {
+        Some(ObjectOwnership::BucketOwnerEnforced) => {
+            Finding::ok("ownership", format!("{name} owns its replicas"))
+        }
+        other => Finding::warning(
+            "ownership",
+            format!(
+                "{name} has object ownership {}: replicas that another account's role writes \
+                 belong to that account, and ACLs are not replicated",
+                other.as_ref().map_or("ObjectWriter", |it| it.as_str())
+            ),
+            format!(
+                "aws s3api put-bucket-ownership-controls --bucket {} --region {} \
+                 --ownership-controls 'Rules=[{{ObjectOwnership=BucketOwnerEnforced}}]'",
+                target.name,
+                target.site.region()
+            ),
+        ),
+    })
+}
+
+/// Whether uploads that nobody goes on with are removed some day: they cost, and nobody sees them.
+pub(in crate::cli) async fn uploads(target: &Bucket) -> Result<Finding, Failure> {
+    let get = target.site.client.get_bucket_lifecycle_configuration();
+    let request = absent_by(
+        "NoSuchLifecycleConfiguration",
+        get.bucket(&target.name).send(),
+    );
+    let answer = ask(target, "GetBucketLifecycleConfiguration", request).await?;
+    let rules = answer.and_then(|answer| answer.rules).unwrap_or_default();
+    let days = rules
+        .iter()
+        .filter(|rule| rule.status == ExpirationStatus::Enabled)
+        .filter_map(|rule| rule.abort_incomplete_multipart_upload.as_ref())
+        .filter_map(|abort| abort.days_after_initiation)
+        .min();
+    let name = format!("s3://{}", target.name);
+    let rule = "{\"ID\":\"unfinished-uploads\",\"Status\":\"Enabled\",\"Filter\":{\"Prefix\":\"\"},\
+                \"AbortIncompleteMultipartUpload\":{\"DaysAfterInitiation\":7}}";
+    Ok(match days {
+        Some(days) => Finding::ok(
+            "uploads",
+            format!("{name} removes uploads that are not finished after {days} days"),
+        ),
+        None if rules.is_empty() => Finding::warning(
+            "uploads",
+            format!("{name} keeps unfinished uploads for ever"),
+            format!(
+                "aws s3api put-bucket-lifecycle-configuration --bucket {} --region {} \
+                 --lifecycle-configuration '{{\"Rules\":[{rule}]}}'",
+                target.name,
+                target.site.region()
+            ),
+        ),
+        // The command would replace the rules that are there.
+        None => Finding::warning(
+            "uploads",
+            format!("{name} keeps unfinished uploads for ever"),
+            format!("add to its lifecycle rules: {rule}"),
+        ),
+    })
+}
+
+/// Whether the clocks are near enough for signatures: S3 refuses requests that are a quarter of an
+/// hour off.
+pub(in crate::cli) async fn clock(bucket: &Bucket) -> Finding {
+    let (head, result) = head(bucket, None).await;
+    let Some(theirs) = head.date else {
+        let why = result.err().map(|failure| failure.chain());
+        let why = why.unwrap_or_else(|| "the answer has no date".to_owned());
+        return Finding::unknown("clock", why);
+    };
+    judge_clock(SystemTime::now(), theirs)
+}
+
+fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
+    let skew = ours.duration_since(theirs);
+    let skew = skew.unwrap_or_else(|error| error.duration());
+    let found = format!("this machine and S3 are {} s apart", skew.as_secs());
+    let mend = "set this machine's clock (NTP)";
+    if skew >= Duration::from_secs(15 * 60) {
+        Finding::error("clock", found, mend)
+    } else if skew >= Duration::from_secs(60) {
+        Finding::warning("clock", found, mend)
+    } else {
+        Finding::ok("clock", found)
+    }
+}
+
+/// An error that only says that there is none.
+pub(in crate::cli) async fn absent_by<T, E, R>(
+    code: &str,
+    request: impl Future<Output = Result<T, aws_sdk_s3::error::SdkError<E, R>>>,
+) -> Result<Option<T>, aws_sdk_s3::error::SdkError<E, R>>
+where
+    E: ProvideErrorMetadata,
+{
+    match request.await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code() == Some(code) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::Status;
+    use super::*;
+
+    #[rstest]
+    #[case::together(0, Status::Ok)]
+    #[case::ahead(59, Status::Ok)]
+    #[case::far_ahead(60, Status::Warning)]
+    #[case::behind(-61, Status::Warning)]
+    #[case::refused(900, Status::Error)]
+    #[case::refused_behind(-900, Status::Error)]
+    fn clocks_are_compared(#[case] seconds: i64, #[case] expected: Status) {
+        let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let distance = Duration::from_secs(seconds.unsigned_abs());
+        let ours = match seconds {
+            0.. => theirs + distance,
+            _ => theirs - distance,
+        };
+        assert_eq!(judge_clock(ours, theirs).status, expected);
+    }
+}

@@ -1,0 +1,197 @@
+//! Whether events get to the function, and whether the function may do what they ask for.
+
+use futures_util::future::join_all;
+
+use crate::cli::account::{Account, CallFailed};
+use crate::cli::arn::{Arn, Destination, Function};
+use crate::cli::diagnosis::buckets::kms_key;
+use crate::cli::diagnosis::function::{Deployed, on_failure, policy};
+use crate::cli::diagnosis::queue::{Queue, mapping, readers};
+use crate::cli::diagnosis::{Finding, role};
+use crate::cli::setup::policy::Grant;
+use crate::error::chain;
+use crate::routes::Route;
+use crate::site::Bucket;
+
+/// An account that is nobody's: what it may do, everybody may.
+const ANYBODY: &str = "000000000001";
+
+/// Whether the bucket may send there, and which functions hear of it.
+pub(super) async fn destination(
+    account: &Account,
+    destination: &Destination,
+    master: &Bucket,
+    owner: Option<&str>,
+) -> (Vec<Finding>, Vec<String>) {
+    match destination {
+        Destination::Queue(arn) => {
+            let mut findings = match Queue::read(account, arn).await {
+                Ok(queue) => {
+                    let mut findings = queue.findings(arn);
+                    findings.push(permission(destination, master, owner, queue.policy()));
+                    findings
+                }
+                Err(error) => vec![unreachable("queue", &error)],
+            };
+            let functions = match readers(account, arn).await {
+                Ok(mappings) => {
+                    findings.extend(mapping(arn, &mappings));
+                    mappings
+                        .into_iter()
+                        .filter_map(|it| it.function_arn)
+                        .collect()
+                }
+                Err(error) => {
+                    findings.push(unreachable("mapping", &error));
+                    Vec::new()
+                }
+            };
+            (findings, functions)
+        }
+        Destination::Function(function) => {
+            let permitted = match policy(account, function).await {
+                Ok(policy) => permission(destination, master, owner, policy),
+                Err(error) => unreachable("permission", &error),
+            };
+            let kept = match on_failure(account, function).await {
+                Ok(finding) => finding,
+                Err(error) => unreachable("on-failure", &error),
+            };
+            let arn = function.arn.as_str().to_owned();
+            (vec![permitted, kept], vec![arn])
+        }
+    }
+}
+
+/// Whether its policy lets the bucket send, and no other account's bucket of that name.
+fn permission(
+    destination: &Destination,
+    master: &Bucket,
+    owner: Option<&str>,
+    policy: Option<serde_json::Value>,
+) -> Finding {
+    let Some(owner) = owner else {
+        let why = "whose bucket it is, is unknown, so the policy cannot be judged";
+        return Finding::unknown("permission", why);
+    };
+    let grant = |account| Grant {
+        destination,
+        master: &master.name,
+        account,
+    };
+    let (arn, name) = (destination.arn(), &master.name);
+    let setup = format!(
+        "s3-replicator setup --master {name} {}",
+        destination.option()
+    );
+    if !grant(owner).is_given_by(policy.as_ref()) {
+        let found = format!(
+            "{arn} does not let s3://{name} of account {owner} in ({})",
+            destination.action()
+        );
+        Finding::error("permission", found, setup)
+    } else if grant(ANYBODY).is_given_by(policy.as_ref()) {
+        Finding::warning(
+            "permission",
+            format!("{arn} lets any account's bucket named {name} in, should it once be deleted"),
+            format!("take the statement without aws:SourceAccount away, then: {setup}"),
+        )
+    } else {
+        Finding::ok("permission", format!("{arn} lets s3://{name} in"))
+    }
+}
+
+/// Whether the function runs, serves the master, and may do all that it has to.
+pub(super) async fn function(
+    account: &Account,
+    arn: &str,
+    queue: Option<&Arn>,
+    route: &Route,
+) -> Vec<Finding> {
+    let function: Function = match arn.parse() {
+        Ok(function) => function,
+        Err(why) => return vec![Finding::unknown("function", format!("{arn}: {why}"))],
+    };
+    let deployed = match Deployed::read(account, &function).await {
+        Ok(deployed) => deployed,
+        Err(error) => return vec![unreachable("function", &error)],
+    };
+    let mut findings = deployed.findings(&function, &route.master.name);
+    if let Some(queue) = queue
+        && let Ok(read) = Queue::read(account, queue).await
+    {
+        findings.push(read.visibility(queue, deployed.timeout));
+    }
+    match &deployed.role {
+        Some(role) => findings.extend(permissions(account, &function, role, queue, route).await),
+        None => findings.push(Finding::unknown("role", format!("{arn} tells no role"))),
+    }
+    findings
+}
+
+/// What the role needs, and whether it has it.
+async fn permissions(
+    account: &Account,
+    function: &Function,
+    role: &str,
+    queue: Option<&Arn>,
+    route: &Route,
+) -> Vec<Finding> {
+    let Arn {
+        partition, region, ..
+    } = &function.arn;
+    let (mut needs, mut findings) = (Vec::new(), Vec::new());
+    let buckets = std::iter::once(&route.master).chain(&route.targets);
+    for bucket in buckets {
+        let is_master = *bucket == route.master;
+        if !bucket.site.is_ambient() {
+            findings.push(Finding::unknown(
+                "role",
+                format!(
+                    "s3://{} is reached by the credentials of profile `{}`, not by {role}",
+                    bucket.name, bucket.site.name
+                ),
+            ));
+            continue;
+        }
+        needs.extend(match is_master {
+            true => role::of_master(partition, &bucket.name),
+            false => role::of_target(partition, &bucket.name),
+        });
+        match kms_key(bucket).await {
+            Ok(Some(Some(key))) if key.starts_with("arn:") => needs.push(match is_master {
+                true => role::of_master_key(&key),
+                false => role::of_target_key(&key),
+            }),
+            Ok(Some(Some(key))) => findings.push(Finding::unknown(
+                "role",
+                format!("whether {role} may use {key}: it is not named by its ARN"),
+            )),
+            Ok(_) => {}
+            Err(failure) => findings.push(Finding::unknown("role", failure.chain())),
+        }
+    }
+    needs.extend(queue.map(|queue| role::of_queue(queue.as_str())));
+    let judged = needs.iter().map(async |need| {
+        let found = role::may(account, region, role, need).await;
+        found.unwrap_or_else(|error| unreachable("role", &error))
+    });
+    let mut judged = join_all(judged).await;
+    // A refusal is the same for every resource.
+    judged.dedup();
+    findings.extend(judged);
+    findings
+}
+
+/// What is not there is an error; what cannot be asked is not known.
+fn unreachable(check: &'static str, error: &CallFailed) -> Finding {
+    if error.is_absence() {
+        Finding::error(
+            check,
+            chain(error),
+            "deploy it, or correct the rule that names it",
+        )
+    } else {
+        Finding::unknown(check, chain(error))
+    }
+}

@@ -1,0 +1,394 @@
+//! `setup`: has a bucket replicated, or no longer: checks, plan, writes.
+//!
+//! - `tags`, `rules`, `policy`: what is merged, each a pure function
+//! - `plan`: the list of changes with before and after
+//! - `checks`: what has to be true before anything is written
+//! - `write`, `canary`: the writes, and the proof that it works
+//! - `batch`: the job for what was there before
+//! - `report`: how all that is shown
+//!
+//! Invariant: nothing is written unless every check has passed, and nothing but what was shown.
+
+mod batch;
+mod canary;
+mod checks;
+mod plan;
+pub(super) mod policy;
+mod report;
+pub(super) mod rules;
+pub(super) mod tags;
+pub(super) mod write;
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use clap::Args;
+
+use self::batch::Job;
+use self::checks::Checked;
+use self::plan::{Change, Conflict, Wanted, plan, undo};
+use self::report::{Reporter, Said};
+use self::tags::{Entry, pairs};
+use super::account::Account;
+use super::arn::{Arn, Destination, Function, queue};
+use super::diagnosis::queue::readers;
+use super::diagnosis::{Finding, has_errors};
+use super::{CommandError, Ended, told_to_end};
+use crate::error::chain;
+use crate::site::Bucket;
+use crate::targets::{is_bucket_name, parse};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  s3-replicator setup --master artifacts --target copy-1@ap-southeast-1 \\
+      --target copy-2@eu-central-1 --queue arn:aws:sqs:us-east-1:123456789012:s3-replicator \\
+      --dry-run
+  s3-replicator setup --master artifacts --target copy-3@minio-dc    # one more; the rest stays
+  s3-replicator setup --master artifacts --wait                      # and sees an object arrive
+  s3-replicator setup --master artifacts --undo --target copy-3@minio-dc
+  s3-replicator setup --master artifacts --undo";
+
+#[derive(Debug, Args)]
+pub(super) struct Setup {
+    /// The bucket that is replicated
+    #[arg(long, value_name = "BUCKET", value_parser = bucket)]
+    master: String,
+    /// A bucket that it is replicated to, at a region or a profile of the AWS shared
+    /// configuration; may be given more than once. Targets that are named already stay
+    #[arg(long = "target", value_name = "BUCKET@SITE", value_parser = entry)]
+    targets: Vec<Entry>,
+    /// The SQS queue that the function reads
+    #[arg(long, value_name = "ARN", value_parser = queue, conflicts_with = "function")]
+    queue: Option<Arn>,
+    /// The function, to be invoked without a queue; it needs an on-failure destination
+    #[arg(long, value_name = "ARN")]
+    function: Option<Function>,
+    /// Whether what is deleted from the master is deleted from the targets
+    #[arg(long, value_name = "true|false")]
+    deletes: Option<bool>,
+    /// Replicates only keys that start so
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// Replicates only keys that end so
+    #[arg(long, value_name = "SUFFIX")]
+    suffix: Option<String>,
+    /// Checks and shows what would be written, and writes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Takes away what `setup` wrote: all of it, or the named targets
+    #[arg(long, conflicts_with_all = ["deletes", "prefix", "suffix", "wait", "batch_role"])]
+    undo: bool,
+    /// Puts an object, waits until every target has it, at most so many seconds, and removes it
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "300",
+        conflicts_with = "dry_run"
+    )]
+    wait: Option<u64>,
+    /// Prints the job for S3 Batch Operations that replicates what is there already, to be run in
+    /// this role
+    #[arg(long, value_name = "ROLE_ARN")]
+    batch_role: Option<Arn>,
+    /// The function that the job invokes [default: --function, or the one that reads the queue]
+    #[arg(long, value_name = "ARN", requires = "batch_role")]
+    batch_function: Option<Function>,
+    /// The bucket for the job's report of objects that failed; not the master, where it would be
+    /// replicated
+    #[arg(long, value_name = "BUCKET", value_parser = bucket, requires = "batch_role")]
+    batch_report: Option<String>,
+    /// Prints JSON Lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// How far a plan has been carried out, for whoever is interrupted.
+#[derive(Default)]
+struct Progress {
+    planned: Cell<Vec<&'static str>>,
+    written: Cell<usize>,
+}
+
+/// What is left to do once everything is written.
+enum Done {
+    Ended(Ended),
+    Wait(Watch),
+}
+
+/// An object that is to be seen arriving.
+struct Watch {
+    master: Bucket,
+    targets: Vec<Bucket>,
+    key: String,
+    patience: Duration,
+}
+
+fn bucket(text: &str) -> Result<String, String> {
+    if is_bucket_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a bucket's name by S3's naming rules, without a region".to_owned())
+    }
+}
+
+fn entry(text: &str) -> Result<Entry, String> {
+    match text.split_once('@') {
+        Some((bucket, site)) if is_bucket_name(bucket) && !site.is_empty() => Ok(Entry {
+            bucket: bucket.to_owned(),
+            site: site.to_owned(),
+        }),
+        _ => Err("expected BUCKET@SITE, like copy@eu-central-1".to_owned()),
+    }
+}
+
+impl Setup {
+    pub(super) async fn run(self) -> Result<Ended, CommandError> {
+        let account = Account::load().await?;
+        let reporter = Reporter { json: self.json };
+        let progress = Progress::default();
+        let done = tokio::select! {
+            done = self.all(&account, reporter, &progress) => done?,
+            () = told_to_end() => {
+                let planned = progress.planned.take();
+                let (written, rest) = planned.split_at(progress.written.get());
+                reporter.say(&Said::Interrupted { written, not_written: rest });
+                return Ok(Ended::Interrupted);
+            }
+        };
+        match done {
+            Done::Ended(ended) => Ok(ended),
+            // It takes its canary away itself, also when it is interrupted.
+            Done::Wait(watch) => wait(reporter, watch).await,
+        }
+    }
+
+    async fn all(
+        &self,
+        account: &Account,
+        reporter: Reporter,
+        progress: &Progress,
+    ) -> Result<Done, CommandError> {
+        let (findings, checked) = checks::check(account, &self.question()).await;
+        for finding in &findings {
+            reporter.say(&Said::Check(finding));
+        }
+        let Some(checked) = checked.filter(|_| !has_errors(&findings)) else {
+            reporter.say(&Said::Refused);
+            return Ok(Done::Ended(Ended::WithDifferences));
+        };
+        let Checked {
+            master,
+            found,
+            wanted,
+            identity,
+        } = checked;
+        let changes = if self.undo {
+            Ok(undo(&found, &wanted))
+        } else {
+            let identity = identity.as_ref().map(|it| it.account.as_str());
+            plan(&found, &wanted, identity, |name| {
+                account.sites.is_profile(name)
+            })
+        };
+        let changes = match changes {
+            Ok(changes) => changes,
+            Err(conflicts) => {
+                for conflict in &conflicts {
+                    reporter.say(&Said::Check(&explain(conflict, &wanted)));
+                }
+                reporter.say(&Said::Refused);
+                return Ok(Done::Ended(Ended::WithDifferences));
+            }
+        };
+        for change in &changes {
+            reporter.change(change, &wanted.master);
+        }
+        if !self.dry_run {
+            reporter.space(&changes);
+            progress
+                .planned
+                .set(changes.iter().map(Change::name).collect());
+            for (number, change) in (1..).zip(&changes) {
+                if let Err(error) = write::write(account, &master, change).await {
+                    let names: Vec<&str> = changes.iter().map(Change::name).collect();
+                    let (written, rest) = names.split_at(number - 1);
+                    reporter.say(&Said::Failed {
+                        what: change.name(),
+                        place: change.place(&wanted.master),
+                        error: chain(&error),
+                        written,
+                        not_written: rest,
+                    });
+                    return Ok(Done::Ended(Ended::WithDifferences));
+                }
+                progress.written.set(number);
+                reporter.say(&Said::Written {
+                    what: change.name(),
+                    place: change.place(&wanted.master),
+                });
+            }
+        }
+        let sync = format!("s3-replicator sync s3://{}", wanted.master);
+        reporter.say(&Said::End {
+            undo: self.undo,
+            dry_run: self.dry_run,
+            changes: changes.len(),
+            written: progress.written.get(),
+            sync: (!self.undo).then_some(sync),
+        });
+        if let Some(role) = &self.batch_role {
+            let function = self.batch_function(account, &wanted).await?;
+            let function = function.parse::<Function>();
+            let function = function.map_err(CommandError::Input)?;
+            let account = identity.map_or(function.arn.account.clone(), |it| it.account);
+            let job = Job {
+                account: &account,
+                role: role.as_str(),
+                function: function.arn.as_str(),
+                report: self.batch_report.as_deref(),
+                partition: &function.arn.partition,
+            };
+            reporter.say(&Said::BatchJob {
+                definition: batch::definition(&wanted, job),
+            });
+        }
+        let Some(seconds) = self.wait else {
+            return Ok(Done::Ended(Ended::Well));
+        };
+        let tags = after_tags(&changes).unwrap_or(&found.tags);
+        Ok(Done::Wait(Watch {
+            targets: targets_of(account, tags).await,
+            key: canary::key(&wanted.prefix, &wanted.suffix),
+            patience: Duration::from_secs(seconds),
+            master,
+        }))
+    }
+
+    fn question(&self) -> checks::Question {
+        let destination = match (&self.queue, &self.function) {
+            (Some(queue), _) => Some(Destination::Queue(queue.clone())),
+            (None, Some(function)) => Some(Destination::Function(function.clone())),
+            (None, None) => None,
+        };
+        checks::Question {
+            master: self.master.clone(),
+            targets: self.targets.clone(),
+            deletes: self.deletes,
+            destination,
+            prefix: self.prefix.clone(),
+            suffix: self.suffix.clone(),
+            undo: self.undo,
+        }
+    }
+
+    /// The ARN of the function that a job is to invoke.
+    async fn batch_function(
+        &self,
+        account: &Account,
+        wanted: &Wanted,
+    ) -> Result<String, CommandError> {
+        if let Some(function) = &self.batch_function {
+            return Ok(function.arn.as_str().to_owned());
+        }
+        let advice = "name the function of the job with --batch-function";
+        match &wanted.destination {
+            Some(Destination::Function(function)) => Ok(function.arn.as_str().to_owned()),
+            Some(Destination::Queue(queue)) => {
+                let readers = readers(account, queue).await;
+                let readers = readers
+                    .map_err(|error| CommandError::Input(format!("{advice}: {}", chain(&error))))?;
+                let mut functions = readers.into_iter().filter_map(|it| it.function_arn);
+                match (functions.next(), functions.next()) {
+                    (Some(function), None) => Ok(function),
+                    _ => Err(CommandError::Input(format!(
+                        "{advice}: not exactly one reads {}",
+                        queue.as_str()
+                    ))),
+                }
+            }
+            None => Err(CommandError::Input(advice.to_owned())),
+        }
+    }
+}
+
+/// A conflict as a check that failed.
+fn explain(conflict: &Conflict, wanted: &Wanted) -> Finding {
+    let master = &wanted.master;
+    match conflict {
+        Conflict::Tag(problem) => Finding::error(
+            "tags",
+            problem.clone(),
+            format!("aws s3api get-bucket-tagging --bucket {master} shows the tags as they are"),
+        ),
+        Conflict::Rule(rule) => Finding::error(
+            "notification",
+            format!(
+                "{} already, and S3 tells only one about an event: no rule for all events fits \
+                 beside it",
+                rule.describe()
+            ),
+            format!(
+                "have both told by one topic or by EventBridge, take the rule away, or keep apart \
+                 from it with --prefix or --suffix (aws s3api \
+                 get-bucket-notification-configuration --bucket {master})"
+            ),
+        ),
+    }
+}
+
+/// The tags that a plan leaves behind, where it changes them.
+fn after_tags(changes: &[Change]) -> Option<&tags::Tags> {
+    changes.iter().find_map(|change| match change {
+        Change::Tags { after, .. } => Some(after),
+        _ => None,
+    })
+}
+
+async fn targets_of(account: &Account, tags: &tags::Tags) -> Vec<Bucket> {
+    let mut buckets = Vec::new();
+    for target in parse(pairs(tags), |name| account.sites.is_profile(name)).targets {
+        if let Ok(bucket) = account.bucket(&target.bucket, &target.site).await {
+            buckets.push(bucket);
+        }
+    }
+    buckets
+}
+
+/// Sees an object arrive.
+async fn wait(reporter: Reporter, watch: Watch) -> Result<Ended, CommandError> {
+    let Watch {
+        master,
+        targets,
+        key,
+        patience,
+    } = watch;
+    reporter.waiting(&master.name, &key);
+    let flight = tokio::select! {
+        flight = canary::fly(&master, &targets, &key, patience) => Some(flight),
+        () = told_to_end() => None,
+    };
+    let left = canary::remove(&master, &targets, &key).await;
+    let Some(flight) = flight else {
+        reporter.say(&Said::Left { left: &left });
+        return Ok(Ended::Interrupted);
+    };
+    let is_well = matches!(&flight, Ok(flight) if flight.missing.is_empty());
+    match flight {
+        Ok(flight) => reporter.say(&Said::Canary {
+            key: &key,
+            seconds: flight.elapsed.as_secs_f64(),
+            missing: &flight.missing,
+        }),
+        Err(failure) => reporter.say(&Said::NoCanary {
+            error: failure.chain(),
+        }),
+    }
+    reporter.say(&Said::Left { left: &left });
+    Ok(if is_well && left.is_empty() {
+        Ended::Well
+    } else {
+        Ended::WithDifferences
+    })
+}

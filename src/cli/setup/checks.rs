@@ -1,0 +1,303 @@
+//! What has to be true before anything is written, and what is there to be changed.
+
+use aws_sdk_s3::types::NotificationConfiguration;
+use futures_util::future::join_all;
+
+use super::plan::{Found, Wanted, destination_of};
+use super::rules::{EVENTS, Rule, ours, rules};
+use super::tags::{Entry, Tags, name_targets, unfit};
+use super::write::{read_notifications, read_tags};
+use crate::cli::account::{Account, Identity, deadline};
+use crate::cli::arn::{Destination, Function};
+use crate::cli::diagnosis::buckets::{exists, locate, owner, remedy};
+use crate::cli::diagnosis::function::{Deployed, on_failure, policy};
+use crate::cli::diagnosis::queue::{Queue, mapping, readers};
+use crate::cli::diagnosis::{Finding, Status};
+use crate::error::chain;
+use crate::routes::path_back;
+use crate::site::Bucket;
+
+/// What was typed.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub(super) master: String,
+    pub(super) targets: Vec<Entry>,
+    pub(super) deletes: Option<bool>,
+    pub(super) destination: Option<Destination>,
+    pub(super) prefix: Option<String>,
+    pub(super) suffix: Option<String>,
+    pub(super) undo: bool,
+}
+
+/// All that a plan is made from.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) master: Bucket,
+    pub(super) found: Found,
+    pub(super) wanted: Wanted,
+    pub(super) identity: Option<Identity>,
+}
+
+/// Looks at everything that a plan depends on. Without the master there is no plan.
+pub(super) async fn check(
+    account: &Account,
+    question: &Question,
+) -> (Vec<Finding>, Option<Checked>) {
+    let mut findings = Vec::new();
+    let identity = match account.identity().await {
+        Ok(identity) => {
+            let found = format!("{} of account {}", identity.arn, identity.account);
+            findings.push(Finding::ok("credentials", found));
+            Some(identity)
+        }
+        Err(error) => {
+            findings.push(Finding::unknown("credentials", chain(&error)));
+            None
+        }
+    };
+    let master = match locate(account, &question.master).await {
+        Ok(master) => master,
+        Err(failure) => {
+            let mend = remedy(&failure);
+            findings.push(Finding::error("master", failure.chain(), mend));
+            return (findings, None);
+        }
+    };
+    let region = master.site.region();
+    let found = format!("s3://{} is in {region}", master.name);
+    findings.push(Finding::ok("master", found));
+    if let Some(identity) = &identity {
+        findings.push(owner(&master, &identity.account).await);
+    }
+    let read = (read_tags(&master).await, read_notifications(&master).await);
+    let (tags, notifications) = match read {
+        (Ok(tags), Ok(notifications)) => (tags, notifications),
+        (tags, notifications) => {
+            let failures = [tags.err(), notifications.err()].into_iter().flatten();
+            findings.extend(failures.map(|failure| {
+                let mend = remedy(&failure);
+                Finding::error("master", failure.chain(), mend)
+            }));
+            return (findings, None);
+        }
+    };
+    let wanted = wanted(question, &notifications);
+    if !question.undo {
+        findings.extend(targets(account, &master, &question.targets).await);
+        findings.extend(told(&notifications, &tags, question, &wanted));
+    }
+    let mut policy = None;
+    if let Some(destination) = &wanted.destination {
+        if !question.undo {
+            findings.extend(place(destination, region, identity.as_ref()));
+        }
+        let (found, read) = look_at(account, destination, question).await;
+        findings.extend(found);
+        policy = read;
+    }
+    let found = Found {
+        tags,
+        notifications,
+        policy,
+    };
+    let checked = Checked {
+        master,
+        found,
+        wanted,
+        identity,
+    };
+    (findings, Some(checked))
+}
+
+/// What was typed, and what our rule says already where nothing was.
+fn wanted(question: &Question, notifications: &NotificationConfiguration) -> Wanted {
+    let earlier = ours(notifications);
+    let kept = |given: &Option<String>, field: fn(&Rule) -> &String| {
+        let kept = || earlier.as_ref().map(|rule| field(rule).clone());
+        given.clone().or_else(kept).unwrap_or_default()
+    };
+    Wanted {
+        master: question.master.clone(),
+        targets: question.targets.clone(),
+        deletes: question.deletes,
+        destination: destination_of(notifications, question.destination.as_ref()),
+        prefix: kept(&question.prefix, |rule| &rule.prefix),
+        suffix: kept(&question.suffix, |rule| &rule.suffix),
+    }
+}
+
+/// Every target: there, where it is said to be, and not leading back.
+async fn targets(account: &Account, master: &Bucket, targets: &[Entry]) -> Vec<Finding> {
+    join_all(targets.iter().map(async |entry| {
+        if let Some(why) = unfit(entry, |name| account.sites.is_profile(name)) {
+            let mend = "name a region, or add the profile to AWS_CONFIG_FILE";
+            return Finding::error("target", format!("{entry}: {why}"), mend);
+        }
+        let bucket = match account.bucket(&entry.bucket, &entry.site).await {
+            Ok(bucket) => bucket,
+            Err(failure) => {
+                let mend = "mend the AWS shared configuration";
+                return Finding::error("target", failure.chain(), mend);
+            }
+        };
+        if bucket == *master {
+            let found = format!("s3://{} is the master itself", bucket.name);
+            return Finding::error("target", found, "name another bucket");
+        }
+        let found = exists("target", &bucket).await;
+        if found.status == Status::Error {
+            return found;
+        }
+        match path_back(&account.sites, master, &bucket, deadline()).await {
+            Some(path) => Finding::error(
+                "target",
+                format!(
+                    "s3://{} leads back to the master ({path}): {CYCLE}",
+                    bucket.name
+                ),
+                format!(
+                    "s3-replicator setup --master {} --undo --target {}",
+                    path.rsplit(" -> ").nth(1).unwrap_or(&bucket.name),
+                    master.name.clone() + "@" + master.site.region()
+                ),
+            ),
+            None => found,
+        }
+    }))
+    .await
+}
+
+/// Why a cycle is refused.
+const CYCLE: &str = "old states would be copied over newer writes";
+
+/// Whether anybody hears of the master's events, and any target is named.
+fn told(
+    notifications: &NotificationConfiguration,
+    tags: &Tags,
+    question: &Question,
+    wanted: &Wanted,
+) -> Option<Finding> {
+    let option = "add --queue ARN or --function ARN";
+    if question.targets.is_empty() && !name_targets(tags) {
+        let found = format!("no target is named for s3://{}", wanted.master);
+        return Some(Finding::error("tags", found, "add --target BUCKET@SITE"));
+    }
+    if wanted.destination.is_some() {
+        return None;
+    }
+    let all = rules(notifications);
+    let missing: Vec<&str> = EVENTS
+        .into_iter()
+        .filter(|event| !all.iter().any(|rule| rule.covers(event)))
+        .collect();
+    if missing.is_empty() || notifications.event_bridge_configuration.is_some() {
+        return Some(Finding::ok(
+            "notification",
+            "the bucket's events are sent by rules of somebody else's or to EventBridge, and stay so",
+        ));
+    }
+    Some(Finding::error(
+        "notification",
+        format!("nobody is told of {}", missing.join(", ")),
+        option,
+    ))
+}
+
+/// Where events go has to be beside the bucket, and whose bucket it is has to be known.
+fn place(destination: &Destination, region: &str, identity: Option<&Identity>) -> Vec<Finding> {
+    let place = destination.place();
+    let mut findings = Vec::new();
+    if place.region != region {
+        findings.push(Finding::error(
+            "notification",
+            format!(
+                "{} is in {} and the bucket in {region}: S3 notifies only within a region",
+                destination.arn(),
+                place.region
+            ),
+            format!("name a queue or function in {region}"),
+        ));
+    }
+    if identity.is_none() {
+        findings.push(Finding::error(
+            "permission",
+            "whose bucket it is, is unknown, and only its events are to be let in",
+            "give credentials that sts:GetCallerIdentity accepts (AWS_PROFILE)",
+        ));
+    }
+    findings
+}
+
+/// The destination with its policy.
+async fn look_at(
+    account: &Account,
+    destination: &Destination,
+    question: &Question,
+) -> (Vec<Finding>, Option<serde_json::Value>) {
+    match destination {
+        Destination::Queue(arn) => match Queue::read(account, arn).await {
+            Ok(queue) if question.undo => (Vec::new(), queue.policy()),
+            Ok(queue) => {
+                let mut findings = queue.findings(arn);
+                findings.extend(reader(account, arn).await);
+                (findings, queue.policy())
+            }
+            // What is gone holds nothing of ours.
+            Err(error) if question.undo && error.is_absence() => (Vec::new(), None),
+            Err(error) => (vec![unreachable("queue", &error)], None),
+        },
+        Destination::Function(function) => {
+            let findings = match question.undo {
+                true => Vec::new(),
+                false => function_findings(account, function, &question.master).await,
+            };
+            match policy(account, function).await {
+                Ok(policy) => (findings, policy),
+                Err(error) => {
+                    let unreachable = unreachable("function", &error);
+                    (findings.into_iter().chain([unreachable]).collect(), None)
+                }
+            }
+        }
+    }
+}
+
+/// That nobody reads the queue yet is no reason not to set the bucket up.
+async fn reader(account: &Account, arn: &crate::cli::arn::Arn) -> Vec<Finding> {
+    match readers(account, arn).await {
+        Ok(mappings) => mapping(arn, &mappings)
+            .into_iter()
+            .map(|finding| Finding {
+                status: match finding.status {
+                    Status::Error => Status::Warning,
+                    status => status,
+                },
+                ..finding
+            })
+            .collect(),
+        Err(error) => vec![Finding::unknown("mapping", chain(&error))],
+    }
+}
+
+async fn function_findings(account: &Account, function: &Function, master: &str) -> Vec<Finding> {
+    let mut findings = match Deployed::read(account, function).await {
+        Ok(deployed) => deployed.findings(function, master),
+        Err(error) => vec![unreachable("function", &error)],
+    };
+    findings.push(match on_failure(account, function).await {
+        Ok(finding) => finding,
+        Err(error) => unreachable("on-failure", &error),
+    });
+    findings
+}
+
+fn unreachable(check: &'static str, error: &crate::cli::account::CallFailed) -> Finding {
+    let mend = if error.is_denial() {
+        "allow it for these credentials"
+    } else if error.is_absence() {
+        "check the ARN, or deploy it first"
+    } else {
+        "check the region in the ARN and the connection, and try again"
+    };
+    Finding::error(check, chain(error), mend)
+}

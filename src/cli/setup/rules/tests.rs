@@ -1,0 +1,134 @@
+//! Tables of merging and unmerging.
+
+use aws_sdk_s3::types::{EventBridgeConfiguration, TopicConfiguration};
+use rstest::rstest;
+
+use super::*;
+
+const QUEUE: &str = "arn:aws:sqs:us-east-1:123456789012:events";
+const FUNCTION: &str = "arn:aws:lambda:us-east-1:123456789012:function:replicator";
+
+fn wanted(arn: &str, prefix: &str, suffix: &str) -> Rule {
+    Rule::ours(&arn.parse().unwrap(), prefix, suffix)
+}
+
+/// Other people's rules: a topic with a filter, and EventBridge.
+fn others(events: &[&str], prefix: &str, suffix: &str) -> NotificationConfiguration {
+    let rule = |name: &str, value: &str| {
+        let name = FilterRuleName::from(name);
+        FilterRule::builder().name(name).value(value).build()
+    };
+    let key = S3KeyFilter::builder()
+        .filter_rules(rule("Suffix", suffix))
+        .filter_rules(rule("Prefix", prefix))
+        .build();
+    let topic = TopicConfiguration::builder()
+        .id("theirs")
+        .topic_arn("arn:aws:sns:us-east-1:123456789012:topic")
+        .set_events(Some(events.iter().map(|it| Event::from(*it)).collect()))
+        .filter(NotificationConfigurationFilter::builder().key(key).build())
+        .build()
+        .unwrap();
+    NotificationConfiguration::builder()
+        .topic_configurations(topic)
+        .event_bridge_configuration(EventBridgeConfiguration::builder().build())
+        .build()
+}
+
+#[rstest]
+fn rule_is_added_once_and_taken_away_again(
+    #[values(QUEUE, FUNCTION)] arn: &str,
+    #[values(("", ""), ("in/", ""), ("in/", ".txt"))] (prefix, suffix): (&str, &str),
+) {
+    let before = others(&["s3:ObjectRestore:Post"], "a/", "");
+    let wanted = wanted(arn, prefix, suffix);
+    let merged = with_rule(&before, &wanted).unwrap();
+    assert_eq!(ours(&merged), Some(wanted.clone()));
+    assert_eq!(rules(&merged).len(), 2);
+    assert_eq!(merged.topic_configurations, before.topic_configurations);
+    assert_eq!(with_rule(&merged, &wanted).unwrap(), merged);
+    assert!(are_equal(&without_rule(&merged), &before));
+}
+
+#[rstest]
+fn earlier_rule_of_ours_is_replaced(#[values(QUEUE, FUNCTION)] earlier: &str) {
+    let before = NotificationConfiguration::builder().build();
+    let before = with_rule(&before, &wanted(earlier, "old/", "")).unwrap();
+    let wanted = wanted(QUEUE, "new/", "");
+    let merged = with_rule(&before, &wanted).unwrap();
+    assert_eq!(rules(&merged), [wanted]);
+}
+
+#[rstest]
+#[case::same_event(&["s3:ObjectCreated:*"], "", "", "", "", true)]
+#[case::part_of_a_kind(&["s3:ObjectCreated:Put"], "", "", "", "", true)]
+#[case::expired(&["s3:LifecycleExpiration:Delete"], "", "", "", "", true)]
+#[case::other_event(&["s3:ObjectRestore:*", "s3:Replication:*"], "", "", "", "", false)]
+#[case::other_prefix(&["s3:ObjectCreated:*"], "a/", "", "b/", "", false)]
+#[case::nested_prefix(&["s3:ObjectCreated:*"], "a/", "", "a/b", "", true)]
+#[case::other_suffix(&["s3:ObjectCreated:*"], "a/", ".png", "a/", ".txt", false)]
+#[case::nested_suffix(&["s3:ObjectCreated:*"], "a/", "g", "a/", ".png", true)]
+#[case::prefix_and_suffix_are_apart(&["s3:ObjectCreated:*"], "a/", ".png", "b/", ".png", false)]
+fn rule_beside_which_s3_refuses_ours_is_named(
+    #[case] events: &[&str],
+    #[case] prefix: &str,
+    #[case] suffix: &str,
+    #[case] our_prefix: &str,
+    #[case] our_suffix: &str,
+    #[case] refused: bool,
+) {
+    let before = others(events, prefix, suffix);
+    let merged = with_rule(&before, &wanted(QUEUE, our_prefix, our_suffix));
+    let conflicts = merged.err().unwrap_or_default();
+    let named: Vec<&str> = conflicts.iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(named, if refused { vec!["theirs"] } else { vec![] });
+}
+
+#[test]
+fn rule_that_somebody_else_made_alike_is_left_as_it_is() {
+    let queue = QueueConfiguration::builder()
+        .id("by-the-template")
+        .queue_arn(QUEUE)
+        .set_events(Some(
+            EVENTS.iter().rev().map(|it| Event::from(*it)).collect(),
+        ))
+        .build()
+        .unwrap();
+    let before = NotificationConfiguration::builder()
+        .queue_configurations(queue)
+        .build();
+    assert_eq!(with_rule(&before, &wanted(QUEUE, "", "")).unwrap(), before);
+    assert_eq!(without_rule(&before), before);
+}
+
+#[test]
+fn configuration_is_shown_as_the_aws_cli_writes_it() {
+    let before = others(&["s3:ObjectRestore:Post"], "a/", "z");
+    let shown = to_json(&with_rule(&before, &wanted(QUEUE, "in/", "")).unwrap());
+    assert_eq!(
+        shown,
+        json!({
+            "QueueConfigurations": [{
+                "Id": "s3-replicator",
+                "QueueArn": QUEUE,
+                "Events": [
+                    "s3:LifecycleExpiration:*",
+                    "s3:ObjectCreated:*",
+                    "s3:ObjectRemoved:*",
+                    "s3:ObjectTagging:*",
+                ],
+                "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/"}]}},
+            }],
+            "TopicConfigurations": [{
+                "Id": "theirs",
+                "TopicArn": "arn:aws:sns:us-east-1:123456789012:topic",
+                "Events": ["s3:ObjectRestore:Post"],
+                "Filter": {"Key": {"FilterRules": [
+                    {"Name": "Suffix", "Value": "z"},
+                    {"Name": "Prefix", "Value": "a/"},
+                ]}},
+            }],
+            "EventBridgeConfiguration": {},
+        })
+    );
+}

@@ -1,0 +1,271 @@
+//! The tags of a master with targets added to them or taken away: others' tags stay as they are.
+//!
+//! Pure. Invariant: what names the targets that were asked for is left byte for byte, however it is
+//! split over tags, so that a second run has nothing to do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::targets::{
+    DELETES_TAG, Expected, TAG_VALUE_LIMIT, TARGETS_TAG, is_targets_tag, parse, to_tags,
+};
+
+/// A bucket's tags by key.
+pub(in crate::cli) type Tags = BTreeMap<String, String>;
+
+/// How many tags S3 gives a bucket.
+const MOST: usize = 50;
+
+/// A target as the command line names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Entry {
+    pub(in crate::cli) bucket: String,
+    pub(in crate::cli) site: String,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.bucket, self.site)
+    }
+}
+
+/// Tags that name these targets as well, and say this about removals.
+///
+/// # Errors
+/// What is wrong with the tags as they are, with the targets, or with both together.
+pub(super) fn with_targets(
+    tags: &Tags,
+    wanted: &[Entry],
+    deletes: Option<bool>,
+    is_profile: impl Fn(&str) -> bool,
+) -> Result<Tags, Vec<String>> {
+    let list = parse(pairs(tags), &is_profile);
+    let mut problems: Vec<String> = list.problems.iter().map(ToString::to_string).collect();
+    let mut entries: Vec<Entry> = list
+        .targets
+        .into_iter()
+        .map(|target| Entry {
+            bucket: target.bucket,
+            site: target.site,
+        })
+        .collect();
+    let known = entries.len();
+    for entry in wanted {
+        match entries.iter().find(|known| known.bucket == entry.bucket) {
+            Some(found) if found == entry => {}
+            Some(found) => problems.push(format!(
+                "--target {entry}: the bucket is named as {found} already"
+            )),
+            None => match unfit(entry, &is_profile) {
+                Some(why) => problems.push(format!("--target {entry}: {why}")),
+                None => entries.push(entry.clone()),
+            },
+        }
+    }
+    let mut merged = tags.clone();
+    if entries.len() > known {
+        merged.retain(|key, _| !is_targets_tag(key));
+        merged.extend(to_tags(entries.iter().map(ToString::to_string)));
+    }
+    if let Some(deletes) = deletes {
+        merged.insert(DELETES_TAG.to_owned(), deletes.to_string());
+    }
+    if merged.len() > MOST {
+        problems.push(format!(
+            "the bucket would have {} tags, and S3 gives it {MOST} at most",
+            merged.len()
+        ));
+    }
+    if problems.is_empty() {
+        Ok(merged)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Tags without these targets; without any of ours if none is left, or none was given.
+pub(super) fn without_targets(tags: &Tags, unwanted: &[Entry]) -> Tags {
+    let all = parse(pairs(tags), |_| true).targets;
+    let left: Vec<String> = all
+        .iter()
+        .map(|target| format!("{}@{}", target.bucket, target.site))
+        .filter(|entry| !unwanted.iter().any(|it| it.to_string() == *entry))
+        .collect();
+    let mut rest = tags.clone();
+    if unwanted.is_empty() || left.is_empty() {
+        rest.retain(|key, _| !is_targets_tag(key) && key != DELETES_TAG);
+    } else if left.len() < all.len() {
+        rest.retain(|key, _| !is_targets_tag(key));
+        rest.extend(to_tags(left));
+    }
+    rest
+}
+
+/// Whether any tag names targets.
+pub(super) fn name_targets(tags: &Tags) -> bool {
+    tags.keys().any(|key| is_targets_tag(key))
+}
+
+/// Tags as the grammar reads them.
+pub(in crate::cli) fn pairs(tags: &Tags) -> impl Iterator<Item = (&str, &str)> {
+    tags.iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+/// Why an entry cannot stand in a tag.
+pub(super) fn unfit(entry: &Entry, is_profile: impl Fn(&str) -> bool) -> Option<String> {
+    let text = entry.to_string();
+    let is_allowed = |c: char| c.is_alphanumeric() || "_.:/=+-@".contains(c);
+    if text.chars().count() > TAG_VALUE_LIMIT {
+        return Some(format!(
+            "a tag's value holds {TAG_VALUE_LIMIT} characters at most"
+        ));
+    }
+    let expected = match parse([(TARGETS_TAG, text.as_str())], is_profile)
+        .problems
+        .pop()
+    {
+        Some(problem) => problem.expected,
+        None if text.chars().all(is_allowed) => return None,
+        None => {
+            return Some(
+                "a tag's value holds letters, digits, spaces and _.:/=+-@ only; rename the profile"
+                    .to_owned(),
+            );
+        }
+    };
+    Some(match expected {
+        Expected::Site => format!(
+            "`{}` is neither a region nor a profile of the AWS shared configuration",
+            entry.site
+        ),
+        expected => format!("expected {expected}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn tags(pairs: &[(&str, &str)]) -> Tags {
+        pairs
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect()
+    }
+
+    fn entries(text: &str) -> Vec<Entry> {
+        let pieces = text.split(' ').filter(|piece| !piece.is_empty());
+        pieces
+            .map(|piece| {
+                let (bucket, site) = piece.split_once('@').unwrap();
+                Entry {
+                    bucket: bucket.to_owned(),
+                    site: site.to_owned(),
+                }
+            })
+            .collect()
+    }
+
+    const T: &str = TARGETS_TAG;
+
+    #[rstest]
+    #[case::first(&[("team", "x")], "aaa@eu-west-1", None, &[("team", "x"), (T, "aaa@eu-west-1")])]
+    #[case::another(&[(T, "aaa@eu-west-1")], "bbb@minio", None, &[(T, "aaa@eu-west-1 bbb@minio")])]
+    #[case::named_already(&[(T, "  aaa@eu-west-1 ")], "aaa@eu-west-1", None, &[(T, "  aaa@eu-west-1 ")])]
+    #[case::named_in_a_continuation(
+        &[("ReplicatedTargetBuckets.7", "aaa@eu-west-1")],
+        "aaa@eu-west-1 aaa@eu-west-1",
+        None,
+        &[("ReplicatedTargetBuckets.7", "aaa@eu-west-1")]
+    )]
+    #[case::packed_anew(
+        &[("ReplicatedTargetBuckets.7", "aaa@eu-west-1")],
+        "bbb@eu-west-1",
+        None,
+        &[(T, "aaa@eu-west-1 bbb@eu-west-1")]
+    )]
+    #[case::deletes(&[(T, "aaa@eu-west-1")], "", Some(false), &[(T, "aaa@eu-west-1"), (DELETES_TAG, "false")])]
+    fn targets_are_added_to_what_is_there(
+        #[case] before: &[(&str, &str)],
+        #[case] wanted: &str,
+        #[case] deletes: Option<bool>,
+        #[case] after: &[(&str, &str)],
+    ) {
+        let merged = with_targets(&tags(before), &entries(wanted), deletes, |it| it == "minio");
+        assert_eq!(merged, Ok(tags(after)));
+    }
+
+    #[test]
+    fn list_that_is_too_long_for_one_tag_goes_on_in_the_next() {
+        let wanted: Vec<String> = (0..12)
+            .map(|number| format!("replica-number-{number}@ap-southeast-1"))
+            .collect();
+        let wanted = entries(&wanted.join(" "));
+        let merged = with_targets(&tags(&[("team", "x")]), &wanted, None, |_| false).unwrap();
+        assert_eq!(
+            merged.keys().collect::<Vec<_>>(),
+            [T, "ReplicatedTargetBuckets.2", "team"]
+        );
+        assert_eq!(
+            with_targets(&merged, &wanted, None, |_| false),
+            Ok(merged.clone())
+        );
+        assert_eq!(without_targets(&merged, &[]), tags(&[("team", "x")]));
+    }
+
+    #[rstest]
+    #[case::other_site(&[(T, "aaa@eu-west-1")], "aaa@us-east-1", "named as aaa@eu-west-1 already")]
+    #[case::two_sites(&[], "aaa@eu-west-1 aaa@us-east-1", "named as aaa@eu-west-1 already")]
+    #[case::no_site(&[], "aaa@mars", "`mars` is neither a region nor a profile")]
+    #[case::mistake_that_is_there(&[(T, "aaa")], "bbb@us-east-1", "exactly one `@` in tag")]
+    #[case::character(&[], "aaa@a#b", "rename the profile")]
+    fn mistakes_are_refused(
+        #[case] before: &[(&str, &str)],
+        #[case] wanted: &str,
+        #[case] expected: &str,
+    ) {
+        let refused = with_targets(&tags(before), &entries(wanted), None, |it| it == "a#b");
+        let problems = refused.unwrap_err();
+        assert!(
+            problems.len() == 1 && problems[0].contains(expected),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn bucket_has_fifty_tags_at_most() {
+        let fifty: Tags = (0..50)
+            .map(|n| (format!("tag-{n}"), String::new()))
+            .collect();
+        let refused = with_targets(&fifty, &entries("aaa@us-east-1"), None, |_| false);
+        assert!(refused.unwrap_err()[0].contains("51 tags"));
+    }
+
+    #[rstest]
+    #[case::all(&[("team", "x"), (T, "aaa@eu-west-1"), (DELETES_TAG, "true")], "", &[("team", "x")])]
+    #[case::one_of_two(
+        &[(T, "aaa@eu-west-1 bbb@eu-west-1"), (DELETES_TAG, "true")],
+        "aaa@eu-west-1",
+        &[(T, "bbb@eu-west-1"), (DELETES_TAG, "true")]
+    )]
+    #[case::last_one(&[("team", "x"), (T, "aaa@eu-west-1"), (DELETES_TAG, "true")], "aaa@eu-west-1", &[("team", "x")])]
+    #[case::other_site(&[(T, " aaa@eu-west-1")], "aaa@us-east-1", &[(T, " aaa@eu-west-1")])]
+    #[case::tag_of_a_like_name(
+        &[(T, "aaa@eu-west-1"), ("ReplicatedTargetBucketsOwner", "x")],
+        "",
+        &[("ReplicatedTargetBucketsOwner", "x")]
+    )]
+    fn ours_are_taken_away(
+        #[case] before: &[(&str, &str)],
+        #[case] unwanted: &str,
+        #[case] after: &[(&str, &str)],
+    ) {
+        assert_eq!(
+            without_targets(&tags(before), &entries(unwanted)),
+            tags(after)
+        );
+    }
+}
