@@ -10,5 +10,6 @@ mod real_stores;
 mod recordings;
 mod replication;
 mod requests;
+mod setup;
 mod support;
 mod transfer;

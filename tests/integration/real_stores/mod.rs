@@ -14,4 +14,5 @@ mod recordings;
 mod replay;
 mod seaweedfs;
 pub(crate) mod servers;
+mod setup;
 mod table;

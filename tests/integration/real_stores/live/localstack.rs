@@ -20,15 +20,15 @@ const WHAT: &str = "events by its queue";
 const VISIBILITY: Duration = Duration::from_secs(15);
 
 /// A queue whose messages are dead after two receives, and its dead-letter queue.
-pub(super) struct Queues {
-    pub(super) client: aws_sdk_sqs::Client,
-    pub(super) url: String,
+pub(crate) struct Queues {
+    pub(crate) client: aws_sdk_sqs::Client,
+    pub(crate) url: String,
     pub(super) dead_url: String,
 }
 
 impl Queues {
     /// Makes them, with the name that `just up` gives the first.
-    pub(super) async fn create(server: &Server, visibility: Duration) -> Self {
+    pub(crate) async fn create(server: &Server, visibility: Duration) -> Self {
         use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
         let client = aws_sdk_sqs::Client::from_conf(
             aws_sdk_sqs::Config::builder()

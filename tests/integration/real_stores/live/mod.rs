@@ -4,3 +4,5 @@ mod by_hand;
 mod localstack;
 mod minio;
 mod world;
+
+pub(crate) use localstack::Queues;

@@ -1,0 +1,76 @@
+//! `setup --wait`: an object is seen arriving, and nothing of it stays.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep};
+
+use super::aws::FUNCTION;
+use super::setup;
+use super::stage::{Stage, shown};
+use crate::live::store::contents;
+
+async fn is_empty(stage: &Stage) {
+    for bucket in ["master", "replica-1", "replica-2"] {
+        let left = contents(&stage.client, bucket).await;
+        assert!(left.is_empty(), "{bucket} has {:?}", left.keys());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canary_arrives_by_the_rule_that_was_written() {
+    let stage = Stage::set().await;
+    let arguments = [
+        "--function",
+        FUNCTION,
+        "--prefix",
+        "in/",
+        "--suffix",
+        ".txt",
+        "--wait=60",
+    ];
+    let output = stage.run(&setup(&arguments)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("arrived everywhere"),
+        "{}",
+        shown(&output)
+    );
+    is_empty(&stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canary_that_does_not_arrive_is_an_error_and_taken_away() {
+    let stage = Stage::set().await;
+    stage.is_deaf.store(true, Ordering::Relaxed);
+    let output = stage
+        .run(&setup(&["--function", FUNCTION, "--wait=1"]))
+        .await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    for target in ["replica-1", "replica-2"] {
+        let expected = format!("did not arrive in s3://{target}");
+        assert!(shown(&output).contains(&expected), "{}", shown(&output));
+    }
+    is_empty(&stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canary_is_taken_away_when_nobody_waits_any_longer() {
+    let stage = Stage::set().await;
+    stage.run(&setup(&["--function", FUNCTION])).await;
+    stage.is_deaf.store(true, Ordering::Relaxed);
+    let mut waiting = stage
+        .command(&["setup", "--master", "master", "--wait"])
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while contents(&stage.client, "master").await.is_empty() {
+        assert!(Instant::now() < deadline, "no canary was put");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let pid = Pid::from_raw(waiting.id().unwrap().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(waiting.wait().await.unwrap().code(), Some(130));
+    is_empty(&stage).await;
+}

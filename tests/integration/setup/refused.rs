@@ -1,0 +1,183 @@
+//! What `setup` refuses: named, with the remedy, and nothing is changed.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::aws::{Aws, FUNCTION, QUEUE};
+use super::setup;
+use super::stage::{Stage, shown, their_rule};
+
+type Spoil = fn(&Aws);
+
+fn nothing(_: &Aws) {}
+
+fn no_on_failure(aws: &Aws) {
+    aws.with(|things| things.functions.get_mut("replicator").unwrap().on_failure = None);
+}
+
+fn other_account(aws: &Aws) {
+    aws.with(|things| things.account = "999999999999".to_owned());
+}
+
+fn no_queue(aws: &Aws) {
+    aws.with(|things| things.queues.get_mut("events").unwrap().clear());
+    aws.with(|things| drop(things.queues.remove("events")));
+    aws.with(|things| drop(things.queues.insert("other".to_owned(), Default::default())));
+}
+
+fn aws_key(aws: &Aws) {
+    aws.with(|things| {
+        let queue = things.queues.get_mut("events").unwrap();
+        queue.insert("KmsMasterKeyId".to_owned(), json!("alias/aws/sqs"));
+    });
+}
+
+fn denied_queue(aws: &Aws) {
+    aws.with(|things| things.denied.push("sqs:GetQueueAttributes".to_owned()));
+}
+
+fn denied_identity(aws: &Aws) {
+    aws.with(|things| things.denied.push("sts:GetCallerIdentity".to_owned()));
+}
+
+fn other_masters(aws: &Aws) {
+    aws.with(|things| {
+        let function = things.functions.get_mut("replicator").unwrap();
+        function.configuration["Environment"]["Variables"]["S3_REPLICATOR_MASTERS"] = json!("x-*");
+    });
+}
+
+#[rstest]
+#[case::no_on_failure(no_on_failure, &["--function", FUNCTION], "put-function-event-invoke-config")]
+#[case::function_for_others(other_masters, &["--function", FUNCTION], "S3_REPLICATOR_MASTERS lacks it")]
+#[case::no_function(
+    nothing,
+    &["--function", "arn:aws:lambda:us-east-1:000000000000:function:nobody"],
+    "ResourceNotFoundException"
+)]
+#[case::other_account(other_account, &["--queue", QUEUE], "belongs to another account")]
+#[case::no_identity(denied_identity, &["--queue", QUEUE], "sts:GetCallerIdentity")]
+#[case::no_permission(denied_queue, &["--queue", QUEUE], "sqs:GetQueueAttributes failed")]
+#[case::aws_key(aws_key, &["--queue", QUEUE], "KmsMasterKeyId=,SqsManagedSseEnabled=true")]
+#[case::other_region(
+    nothing,
+    &["--queue", "arn:aws:sqs:eu-west-1:000000000000:events"],
+    "S3 notifies only within a region"
+)]
+#[case::no_destination(nothing, &[], "nobody is told of s3:ObjectCreated:*")]
+#[case::no_such_target(nothing, &["--queue", QUEUE, "--target", "nowhere@us-east-1"], "aws s3 mb s3://nowhere")]
+#[case::target_elsewhere(
+    nothing,
+    &["--queue", QUEUE, "--target", "elsewhere@eu-central-1"],
+    "s3://elsewhere is in us-east-1, not in eu-central-1; mend: name it as elsewhere@us-east-1"
+)]
+#[case::no_region(nothing, &["--queue", QUEUE, "--target", "elsewhere@mars"], "`mars` is neither")]
+#[case::itself(nothing, &["--queue", QUEUE, "--target", "master@us-east-1"], "the master itself")]
+#[case::cycle(nothing, &["--queue", QUEUE, "--target", "back@us-east-1"], "master -> back -> master")]
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_changed_where_a_check_fails(
+    #[case] spoil: Spoil,
+    #[case] arguments: &[&str],
+    #[case] expected: &str,
+) {
+    let stage = Stage::set().await;
+    stage.create("elsewhere", "us-east-1").await;
+    stage.create("back", "us-east-1").await;
+    let tags = [("ReplicatedTargetBuckets", "master@us-east-1")];
+    stage.tag("back", &tags).await;
+    let before = stage.snapshot().await;
+    spoil(&stage.aws);
+    let output = stage.run(&setup(arguments)).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let text = shown(&output);
+    assert!(text.contains(expected) && text.contains("mend: "), "{text}");
+    assert!(text.contains("nothing was changed"), "{text}");
+    assert_eq!(stage.snapshot().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queue_that_is_gone_is_named_and_does_not_keep_anybody_from_undoing() {
+    let stage = Stage::set().await;
+    let output = stage.run(&setup(&["--queue", QUEUE])).await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    no_queue(&stage.aws);
+    let output = stage.run(&setup(&["--queue", QUEUE])).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("QueueDoesNotExist"),
+        "{}",
+        shown(&output)
+    );
+    let output = stage.run(&["setup", "--master", "master", "--undo"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("2 changes written"),
+        "{}",
+        shown(&output)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_that_is_in_the_way_is_named() {
+    let stage = Stage::set().await;
+    stage.notify(their_rule(&["s3:ObjectCreated:Put"])).await;
+    let before = stage.snapshot().await;
+    let output = stage.run(&setup(&["--queue", QUEUE])).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let expected = "rule `theirs` sends s3:ObjectCreated:Put of keys that start with `theirs/` to";
+    assert!(shown(&output).contains(expected), "{}", shown(&output));
+    assert!(shown(&output).contains("nothing was changed"));
+    assert_eq!(stage.snapshot().await, before);
+
+    // Beside it there is room.
+    let output = stage
+        .run(&setup(&["--queue", QUEUE, "--prefix", "ours/"]))
+        .await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_in_a_tag_that_is_there_is_named() {
+    let stage = Stage::set().await;
+    stage
+        .tag(
+            "master",
+            &[("ReplicatedTargetBuckets", "replica-1@eu-west-1 oops")],
+        )
+        .await;
+    let before = stage.snapshot().await;
+    let output = stage.run(&setup(&["--queue", QUEUE])).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("entry 2 at offset 20: `oops`"),
+        "{}",
+        shown(&output)
+    );
+    assert_eq!(stage.snapshot().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn master_that_is_not_there_is_named() {
+    let stage = Stage::set().await;
+    for command in ["setup", "doctor"] {
+        let output = stage.run(&[command, "--master", "nobody"]).await;
+        assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+        assert!(shown(&output).contains("s3://nobody"), "{}", shown(&output));
+    }
+}
+
+#[rstest]
+#[case::no_master(&["setup", "--target", "a-1@us-east-1"], "--master")]
+#[case::no_site(&["setup", "--master", "m-1", "--target", "a-1"], "BUCKET@SITE")]
+#[case::arn(&["setup", "--master", "m-1", "--queue", "events"], "a queue's ARN")]
+#[case::both(&["setup", "--master", "m-1", "--queue", QUEUE, "--function", FUNCTION], "--function")]
+#[case::undo_and_wait(&["setup", "--master", "m-1", "--undo", "--wait"], "--wait")]
+#[case::region(&["doctor", "--master", "m-1@us-east-1"], "without a region")]
+fn wrong_usage_ends_with_2(#[case] arguments: &[&str], #[case] named: &str) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_s3-replicator"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+    assert!(shown(&output).contains(named), "{}", shown(&output));
+}
