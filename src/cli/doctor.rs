@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::account::{Account, Identity, deadline};
 use super::arn::Destination;
 use super::diagnosis::buckets::{
-    clock, encryption, exists, locate, owner, ownership, remedy, uploads, versioning,
+    clock, encryption, exists, hidden_tags, locate, owner, ownership, refused, uploads, versioning,
 };
 use super::diagnosis::{Finding, Status, package};
 use super::setup::write::read_notifications;
@@ -32,7 +32,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   s3-replicator doctor --master artifacts
   s3-replicator doctor --master artifacts --package target/lambda/bootstrap/bootstrap.zip
-  s3-replicator doctor --master artifacts --json | jq 'select(.status != \"ok\")'";
+  s3-replicator doctor --master artifacts --json | jq 'select(.status == \"error\")'";
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
@@ -55,6 +55,14 @@ fn bucket(text: &str) -> Result<String, String> {
         name if is_bucket_name(name) => Ok(name.to_owned()),
         _ => Err("expected a bucket's name by S3's naming rules, without a region".to_owned()),
     }
+}
+
+/// What a machine is told, one on a line.
+#[derive(Debug, Serialize)]
+#[serde(tag = "happened", rename_all = "snake_case")]
+enum Said<'a> {
+    Check(&'a Finding),
+    End(&'a Summary),
 }
 
 /// How many findings there are of each kind.
@@ -86,7 +94,7 @@ impl Doctor {
                     Status::Unknown => &mut summary.unknown,
                 } += 1;
                 match self.json {
-                    true => json(&finding),
+                    true => json(&Said::Check(&finding)),
                     false => finding.show(),
                 }
             }
@@ -104,10 +112,11 @@ impl Doctor {
             error,
             unknown,
         } = summary;
-        if !self.json {
-            line(format_args!(
+        match self.json {
+            true => json(&Said::End(&summary)),
+            false => line(format_args!(
                 "{ok} ok, {warning} warnings, {error} errors, {unknown} could not be looked at"
-            ));
+            )),
         }
         Ok(match error {
             0 => Ended::Well,
@@ -129,18 +138,15 @@ impl Doctor {
                 None
             }
         };
-        let refused = |failure: crate::error::Failure| {
-            let mend = remedy(&failure);
-            Finding::error("master", failure.chain(), mend)
-        };
         let master = match locate(account, &self.master).await {
             Ok(master) => master,
-            Err(failure) => {
-                findings.push(refused(failure));
+            Err(finding) => {
+                findings.push(finding);
                 return (findings, None);
             }
         };
-        findings.push(exists("master", &master).await);
+        let found = format!("s3://{} is in {}", master.name, master.site.region());
+        findings.push(Finding::ok("master", found));
         if let Some(identity) = &identity {
             findings.push(owner(&master, &identity.account).await);
         }
@@ -155,7 +161,7 @@ impl Doctor {
                 (findings, Some(patient))
             }
             Err(failure) => {
-                findings.push(refused(failure));
+                findings.push(refused("master", &failure));
                 (findings, None)
             }
         }
@@ -169,13 +175,15 @@ impl Doctor {
             if there.status == Status::Error {
                 return vec![there];
             }
-            vec![
-                there,
-                Finding::unless_asked("versioning", versioning(master, target).await),
-                Finding::unless_asked("encryption", encryption(master, target).await),
-                Finding::unless_asked("ownership", ownership(target).await),
-                Finding::unless_asked("uploads", uploads(target).await),
-            ]
+            let mut findings = vec![there];
+            findings.extend(hidden_tags(target).await);
+            findings.extend([
+                Finding::or_unknown("versioning", versioning(master, target).await),
+                Finding::or_unknown("encryption", encryption(master, target).await),
+                Finding::or_unknown("ownership", ownership(target).await),
+                Finding::or_unknown("uploads", uploads(target).await),
+            ]);
+            findings
         }));
         let mut findings = of_each.await.concat();
         findings.extend(package::profiles(&route.targets));
@@ -191,10 +199,7 @@ impl Doctor {
         let master = &patient.master;
         let notifications = match read_notifications(master).await {
             Ok(notifications) => notifications,
-            Err(failure) => {
-                let mend = remedy(&failure);
-                return vec![Finding::error("notification", failure.chain(), mend)];
-            }
+            Err(failure) => return vec![refused("notification", &failure)],
         };
         let (mut findings, destinations) =
             events::judge(&notifications, self.destination.as_ref(), &master.name);

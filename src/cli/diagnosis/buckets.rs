@@ -12,8 +12,9 @@ use aws_sdk_s3::types::{
     BucketVersioningStatus, ExpirationStatus, ObjectOwnership, ServerSideEncryption,
 };
 
-use super::Finding;
+use super::{Finding, Status};
 use crate::cli::account::{Account, ask};
+use crate::cli::setup::tags::Tags;
 use crate::error::{Failure, Kind};
 use crate::site::Bucket;
 
@@ -24,6 +25,8 @@ pub(in crate::cli) struct Head {
     pub(in crate::cli) region: Option<String>,
     /// The service's clock.
     date: Option<SystemTime>,
+    /// The HTTP status: HEAD has no body that would say more.
+    status: Option<u16>,
 }
 
 /// Reads them off the answer, whatever it is.
@@ -47,6 +50,7 @@ impl Intercept for Headers {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Head {
             region: headers.get("x-amz-bucket-region").map(str::to_owned),
             date: date.and_then(|it| SystemTime::try_from(it).ok()),
+            status: Some(context.response().status().as_u16()),
         };
         Ok(())
     }
@@ -66,40 +70,51 @@ pub(in crate::cli) async fn head(
     (head.clone(), result)
 }
 
-/// Finds a bucket whose region nobody has named, at the site of that region.
-pub(in crate::cli) async fn locate(account: &Account, name: &str) -> Result<Bucket, Failure> {
-    let home = account.bucket(name, account.sites.home()).await?;
+/// Finds the master, whose region nobody has named, at the site of its region.
+pub(in crate::cli) async fn locate(account: &Account, name: &str) -> Result<Bucket, Finding> {
+    let home = account.bucket(name, account.sites.home()).await;
+    let home = home.map_err(|failure| refused("master", &failure))?;
     let (head, result) = head(&home, None).await;
-    match (head.region, result) {
-        (Some(region), result) if region != account.sites.home() => {
-            if let Err(failure) = result
-                && failure.kind == Kind::NoSuchBucket
-            {
-                return Err(failure);
-            }
-            let bucket = account.bucket(name, &region).await?;
-            self::head(&bucket, None).await.1.map(|()| bucket)
+    let bucket = match head.region {
+        Some(region) if region != home.site.region() && !region.is_empty() => {
+            let bucket = account.bucket(name, &region).await;
+            bucket.map_err(|failure| refused("master", &failure))?
         }
-        (_, result) => result.map(|()| home),
+        _ => match result {
+            Err(_) if head.status == Some(404) => return Err(missing("master", &home)),
+            Err(failure) => return Err(refused("master", &failure)),
+            Ok(()) => home,
+        },
+    };
+    match exists("master", &bucket).await {
+        found if found.status == Status::Error => Err(found),
+        _ => Ok(bucket),
     }
 }
 
-/// What to do about a bucket that does not answer as it should.
-pub(in crate::cli) fn remedy(failure: &Failure) -> String {
-    let place = &failure.place;
-    match failure.kind {
-        Kind::NoSuchBucket => create(&place.bucket, &place.site),
+/// A request about a bucket that failed, and what to do about it.
+pub(in crate::cli) fn refused(check: &'static str, failure: &Failure) -> Finding {
+    let mend = match failure.kind {
         Kind::Retryable | Kind::NoAnswer => format!(
             "check that {} is a region that exists and is enabled for the account, and try again",
-            place.site
+            failure.place.site
         ),
         _ => "check the credentials (AWS_PROFILE), their permissions and the bucket's policy"
             .to_owned(),
-    }
+    };
+    Finding::error(check, failure.chain(), mend)
 }
 
-fn create(bucket: &str, site: &str) -> String {
-    format!("aws s3 mb s3://{bucket} --region {site}")
+fn missing(check: &'static str, bucket: &Bucket) -> Finding {
+    Finding::error(
+        check,
+        format!("s3://{} does not exist", bucket.name),
+        format!(
+            "aws s3 mb s3://{} --region {}",
+            bucket.name,
+            bucket.site.region()
+        ),
+    )
 }
 
 /// Whether the bucket is there, and where the tag says.
@@ -107,42 +122,47 @@ pub(in crate::cli) async fn exists(check: &'static str, bucket: &Bucket) -> Find
     let (head, result) = head(bucket, None).await;
     let expected = bucket.site.region();
     let name = format!("s3://{}", bucket.name);
-    match (head.region, result) {
+    match (&head.region, result) {
         (Some(region), _) if region != expected && !region.is_empty() => Finding::error(
             check,
             format!("{name} is in {region}, not in {expected}"),
             format!("name it as {}@{region}", bucket.name),
         ),
-        // HEAD has no body that would say which of the two it is that is missing.
-        (_, Err(failure)) if is_missing(&failure) => Finding::error(
-            check,
-            format!("{name} does not exist"),
-            create(&bucket.name, expected),
-        ),
-        (_, Err(failure)) => {
-            let mend = remedy(&failure);
-            Finding::error(check, failure.chain(), mend)
-        }
+        (_, Err(_)) if head.status == Some(404) => missing(check, bucket),
+        (_, Err(failure)) => refused(check, &failure),
         (_, Ok(())) => Finding::ok(check, format!("{name} is in {expected}")),
     }
-}
-
-fn is_missing(failure: &Failure) -> bool {
-    failure.kind == Kind::NoSuchBucket || failure.chain().contains("404")
 }
 
 /// Whether the master is of the account whose buckets the destination is told to trust.
 pub(in crate::cli) async fn owner(master: &Bucket, account: &str) -> Finding {
     let name = format!("s3://{}", master.name);
-    match head(master, Some(account)).await.1 {
+    let (head, result) = head(master, Some(account)).await;
+    match result {
         Ok(()) => Finding::ok("owner", format!("{name} belongs to account {account}")),
-        Err(failure) if failure.chain().contains("403") => Finding::error(
+        Err(_) if head.status == Some(403) => Finding::error(
             "owner",
             format!("{name} belongs to another account than these credentials, {account}"),
             "run this with credentials of the account that owns the bucket (AWS_PROFILE)",
         ),
         Err(failure) => Finding::unknown("owner", failure.chain()),
     }
+}
+
+/// The tags of a bucket; none is no error.
+pub(in crate::cli) async fn read_tags(bucket: &Bucket) -> Result<Tags, Failure> {
+    let get = bucket.site.client.get_bucket_tagging();
+    let request = absent_by("NoSuchTagSet", get.bucket(&bucket.name).send());
+    let answer = ask(bucket, "GetBucketTagging", request).await?;
+    let tags = answer.map(|answer| answer.tag_set).unwrap_or_default();
+    Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
+}
+
+/// That nobody can say whether a target leads back to the master, if its tags cannot be read.
+pub(in crate::cli) async fn hidden_tags(target: &Bucket) -> Option<Finding> {
+    let failure = read_tags(target).await.err()?;
+    let why = format!("whether it leads back to the master: {}", failure.chain());
+    Some(Finding::unknown("cycle", why))
 }
 
 /// Whether a delete at the master means the same at the target.
@@ -345,7 +365,7 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
 }
 
 /// An error that only says that there is none.
-pub(in crate::cli) async fn absent_by<T, E, R>(
+async fn absent_by<T, E, R>(
     code: &str,
     request: impl Future<Output = Result<T, aws_sdk_s3::error::SdkError<E, R>>>,
 ) -> Result<Option<T>, aws_sdk_s3::error::SdkError<E, R>>
@@ -363,7 +383,6 @@ where
 mod tests {
     use rstest::rstest;
 
-    use super::super::Status;
     use super::*;
 
     #[rstest]

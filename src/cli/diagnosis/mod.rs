@@ -83,7 +83,7 @@ impl Finding {
     }
 
     /// What cannot be asked leaves it unknown how it is.
-    pub(super) fn unless_asked(
+    pub(super) fn or_unknown(
         check: &'static str,
         found: Result<Self, impl std::error::Error + 'static>,
     ) -> Self {

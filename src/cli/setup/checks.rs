@@ -6,10 +6,10 @@ use futures_util::future::join_all;
 use super::plan::{Found, Wanted, destination_of};
 use super::rules::{EVENTS, Rule, ours, rules};
 use super::tags::{Entry, Tags, name_targets, unfit};
-use super::write::{read_notifications, read_tags};
+use super::write::read_notifications;
 use crate::cli::account::{Account, Identity, deadline};
 use crate::cli::arn::{Destination, Function};
-use crate::cli::diagnosis::buckets::{exists, locate, owner, remedy};
+use crate::cli::diagnosis::buckets::{exists, hidden_tags, locate, owner, read_tags, refused};
 use crate::cli::diagnosis::function::{Deployed, on_failure, policy};
 use crate::cli::diagnosis::queue::{Queue, mapping, readers};
 use crate::cli::diagnosis::{Finding, Status};
@@ -57,9 +57,8 @@ pub(super) async fn check(
     };
     let master = match locate(account, &question.master).await {
         Ok(master) => master,
-        Err(failure) => {
-            let mend = remedy(&failure);
-            findings.push(Finding::error("master", failure.chain(), mend));
+        Err(finding) => {
+            findings.push(finding);
             return (findings, None);
         }
     };
@@ -74,10 +73,7 @@ pub(super) async fn check(
         (Ok(tags), Ok(notifications)) => (tags, notifications),
         (tags, notifications) => {
             let failures = [tags.err(), notifications.err()].into_iter().flatten();
-            findings.extend(failures.map(|failure| {
-                let mend = remedy(&failure);
-                Finding::error("master", failure.chain(), mend)
-            }));
+            findings.extend(failures.map(|failure| refused("master", &failure)));
             return (findings, None);
         }
     };
@@ -128,43 +124,44 @@ fn wanted(question: &Question, notifications: &NotificationConfiguration) -> Wan
 
 /// Every target: there, where it is said to be, and not leading back.
 async fn targets(account: &Account, master: &Bucket, targets: &[Entry]) -> Vec<Finding> {
-    join_all(targets.iter().map(async |entry| {
-        if let Some(why) = unfit(entry, |name| account.sites.is_profile(name)) {
-            let mend = "name a region, or add the profile to AWS_CONFIG_FILE";
-            return Finding::error("target", format!("{entry}: {why}"), mend);
+    let of_each = targets.iter().map(|entry| target(account, master, entry));
+    join_all(of_each).await.concat()
+}
+
+async fn target(account: &Account, master: &Bucket, entry: &Entry) -> Vec<Finding> {
+    let error = |found: String, mend: &str| vec![Finding::error("target", found, mend)];
+    if let Some(why) = unfit(entry, |name| account.sites.is_profile(name)) {
+        let mend = "name a region, or add the profile to AWS_CONFIG_FILE";
+        return error(format!("{entry}: {why}"), mend);
+    }
+    let bucket = match account.bucket(&entry.bucket, &entry.site).await {
+        Ok(bucket) => bucket,
+        Err(failure) => return error(failure.chain(), "mend the AWS shared configuration"),
+    };
+    let name = &bucket.name;
+    if bucket == *master {
+        return error(
+            format!("s3://{name} is the master itself"),
+            "name another bucket",
+        );
+    }
+    let found = exists("target", &bucket).await;
+    if found.status == Status::Error {
+        return vec![found];
+    }
+    match path_back(&account.sites, master, &bucket, deadline()).await {
+        Some(path) => {
+            let last = path.rsplit(" -> ").nth(1).unwrap_or(name);
+            let (master, region) = (&master.name, master.site.region());
+            error(
+                format!("s3://{name} leads back to the master ({path}): {CYCLE}"),
+                &format!("s3-replicator setup --master {last} --undo --target {master}@{region}"),
+            )
         }
-        let bucket = match account.bucket(&entry.bucket, &entry.site).await {
-            Ok(bucket) => bucket,
-            Err(failure) => {
-                let mend = "mend the AWS shared configuration";
-                return Finding::error("target", failure.chain(), mend);
-            }
-        };
-        if bucket == *master {
-            let found = format!("s3://{} is the master itself", bucket.name);
-            return Finding::error("target", found, "name another bucket");
-        }
-        let found = exists("target", &bucket).await;
-        if found.status == Status::Error {
-            return found;
-        }
-        match path_back(&account.sites, master, &bucket, deadline()).await {
-            Some(path) => Finding::error(
-                "target",
-                format!(
-                    "s3://{} leads back to the master ({path}): {CYCLE}",
-                    bucket.name
-                ),
-                format!(
-                    "s3-replicator setup --master {} --undo --target {}",
-                    path.rsplit(" -> ").nth(1).unwrap_or(&bucket.name),
-                    master.name.clone() + "@" + master.site.region()
-                ),
-            ),
-            None => found,
-        }
-    }))
-    .await
+        None => std::iter::once(found)
+            .chain(hidden_tags(&bucket).await)
+            .collect(),
+    }
 }
 
 /// Why a cycle is refused.

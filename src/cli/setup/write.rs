@@ -6,7 +6,6 @@
 use std::error::Error;
 use std::time::Duration;
 
-use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{NotificationConfiguration, Tag, Tagging};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
@@ -18,6 +17,7 @@ use super::rules::are_equal;
 use super::tags::Tags;
 use crate::cli::account::{Account, CallFailed, ask, call};
 use crate::cli::arn::{Arn, Function};
+use crate::cli::diagnosis::buckets::read_tags;
 use crate::cli::diagnosis::{function, queue};
 use crate::error::Failure;
 use crate::site::Bucket;
@@ -39,20 +39,6 @@ pub(super) enum WriteError {
     /// Somebody else was here.
     #[error("it was changed by somebody else since it was read; run this again")]
     Changed,
-}
-
-/// The tags of a bucket; none is no error.
-pub(in crate::cli) async fn read_tags(bucket: &Bucket) -> Result<Tags, Failure> {
-    let request = async {
-        let get = bucket.site.client.get_bucket_tagging();
-        match get.bucket(&bucket.name).send().await {
-            Ok(answer) => Ok(answer.tag_set),
-            Err(error) if error.code() == Some("NoSuchTagSet") => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    };
-    let tags = ask(bucket, "GetBucketTagging", request).await?;
-    Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
 
 /// The notification configuration of a bucket.

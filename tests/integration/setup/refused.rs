@@ -162,7 +162,11 @@ async fn master_that_is_not_there_is_named() {
     for command in ["setup", "doctor"] {
         let output = stage.run(&[command, "--master", "nobody"]).await;
         assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
-        assert!(shown(&output).contains("s3://nobody"), "{}", shown(&output));
+        assert!(
+            shown(&output).contains("s3://nobody does not exist; mend: aws s3 mb s3://nobody"),
+            "{}",
+            shown(&output)
+        );
     }
 }
 
