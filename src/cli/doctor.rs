@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::account::{Account, Identity, deadline};
-use super::arn::Destination;
+use super::arn::{Destination, Function};
 use super::diagnosis::buckets::{
     clock, encryption, exists, hidden_tags, locate, owner, ownership, refused, uploads, versioning,
 };
@@ -42,6 +42,9 @@ pub(super) struct Doctor {
     /// The queue or function that its events go to [default: where its rule sends them]
     #[arg(long, value_name = "ARN")]
     destination: Option<Destination>,
+    /// The function [default: where the rule leads, or who reads its queue]
+    #[arg(long, value_name = "ARN")]
+    function: Option<Function>,
     /// The function's package, to be searched for access keys
     #[arg(long, value_name = "ZIP")]
     package: Option<PathBuf>,
@@ -210,8 +213,17 @@ impl Doctor {
             findings.extend(found);
             functions.extend(served);
         }
+        if let Some(function) = &self.function {
+            functions = vec![function.arn.as_str().to_owned()];
+        }
         functions.sort_unstable();
         functions.dedup();
+        if functions.is_empty() {
+            findings.push(Finding::unknown(
+                "function",
+                "which function it is, so neither it nor its role: name it with --function ARN",
+            ));
+        }
         for function in &functions {
             let queue = destinations.iter().find_map(|it| match it {
                 Destination::Queue(queue) => Some(queue),

@@ -1,11 +1,14 @@
 //! `setup` and `doctor` on LocalStack: S3, SQS and STS that judge what they are told.
 
+use std::time::Duration;
+
 use aws_sdk_s3::types::{
     Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
     QueueConfiguration, S3KeyFilter,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::live::Queues;
 use super::servers::{Kind, Server};
@@ -16,6 +19,7 @@ use crate::live::store::{client, create};
 const WHAT: &str = "setup and doctor";
 
 const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:s3-replicator-events";
+const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:replicator";
 const THEIRS: &str = "arn:aws:sqs:us-east-1:000000000000:dead";
 
 fn program(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
@@ -36,7 +40,7 @@ fn program(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
 /// Tags, rules and the queue's policy.
 async fn snapshot(client: &aws_sdk_s3::Client, queues: &Queues) -> (String, String, Option<Value>) {
     let tags = client.get_bucket_tagging().bucket("master").send().await;
-    let mut tags = tags.unwrap().tag_set;
+    let mut tags = tags.map(|it| it.tag_set).unwrap_or_default();
     tags.sort_by(|one, other| one.key.cmp(&other.key));
     let rules = client.get_bucket_notification_configuration();
     let rules = rules.bucket("master").send().await.unwrap();
@@ -59,7 +63,7 @@ async fn bucket_is_set_up_replicated_and_left_as_it_was() {
     }
     let services = [("SERVICES", "s3,sqs,sts,iam")];
     let server = Kind::LocalStack.own_server_with(&services).await;
-    let queues = Queues::create(&server, std::time::Duration::from_secs(360)).await;
+    let queues = Queues::create(&server, Duration::from_secs(360)).await;
     let (endpoint, key) = server.access();
     let client = client(endpoint, (key, key));
     create(&client, "master", None).await;
@@ -128,6 +132,144 @@ async fn bucket_is_set_up_replicated_and_left_as_it_was() {
     let (code, shown) = program(&server, &["setup", "--master", "master", "--undo"]);
     assert_eq!(code, Some(0), "{shown}");
     assert_eq!(snapshot(&client, &queues).await, before);
+}
+
+/// LocalStack keeps functions that it cannot run, with their policies, roles and mappings.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn function_is_looked_at_by_doctor_and_refused_by_setup() {
+    if !Kind::LocalStack.is_on(WHAT) {
+        return;
+    }
+    let services = [("SERVICES", "s3,sqs,sts,iam,lambda")];
+    let server = Kind::LocalStack.own_server_with(&services).await;
+    let queues = Queues::create(&server, Duration::from_secs(360)).await;
+    let (endpoint, key) = server.access();
+    let client = client(endpoint, (key, key));
+    create(&client, "master", None).await;
+    create(&client, "replica", None).await;
+    deploy(endpoint, key).await;
+
+    let targets = [
+        "setup",
+        "--master",
+        "master",
+        "--target",
+        "replica@us-east-1",
+    ];
+    let (code, shown) = program(&server, &[&targets[..], &["--queue", QUEUE]].concat());
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("ok       mapping"), "{shown}");
+    let (code, shown) = program(&server, &["doctor", "--master", "master"]);
+    assert_eq!(code, Some(1), "{shown}");
+    for expected in [
+        "ok       mapping",
+        "ok       permission",
+        "ok       visibility",
+        "function:replicator is Failed",
+        "ok       role         arn:aws:iam::000000000000:role/replicator may use arn:aws:s3:::master\n",
+        "role/replicator lacks s3:GetBucketTagging, s3:ListBucket, s3:ListBucketMultipartUploads on \
+         arn:aws:s3:::replica;",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+
+    let before = snapshot(&client, &queues).await;
+    let (code, shown) = program(&server, &[&targets[..], &["--function", FUNCTION]].concat());
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(
+        shown.contains("error    on-failure") && shown.contains("nothing was changed"),
+        "{shown}"
+    );
+    assert_eq!(snapshot(&client, &queues).await, before);
+}
+
+/// A function that reads the queue, and whose role may only look at the master.
+async fn deploy(endpoint: &str, key: &str) {
+    use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region};
+    use aws_sdk_lambda::primitives::Blob;
+    use aws_sdk_lambda::types::{FunctionCode, FunctionResponseType, Runtime};
+    let http_client = aws_smithy_http_client::Builder::new().build_http();
+    let credentials = Credentials::new(key, key, None, None, "test");
+    let region = Region::from_static("us-east-1");
+    let iam = aws_sdk_iam::Client::from_conf(
+        aws_sdk_iam::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http_client.clone())
+            .region(region.clone())
+            .endpoint_url(endpoint)
+            .credentials_provider(credentials.clone())
+            .build(),
+    );
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }]});
+    let role = iam.create_role().role_name("replicator");
+    let role = role
+        .assume_role_policy_document(trust.to_string())
+        .send()
+        .await
+        .unwrap();
+    let role = role.role.unwrap().arn;
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": ["s3:GetBucketTagging", "s3:ListBucket"],
+        "Resource": "arn:aws:s3:::master",
+    }]});
+    let put = iam
+        .put_role_policy()
+        .role_name("replicator")
+        .policy_name("p");
+    put.policy_document(policy.to_string())
+        .send()
+        .await
+        .unwrap();
+
+    let lambda = aws_sdk_lambda::Client::from_conf(
+        aws_sdk_lambda::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http_client)
+            .region(region)
+            .endpoint_url(endpoint)
+            .credentials_provider(credentials)
+            .build(),
+    );
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file("bootstrap", options).unwrap();
+    let package = archive.finish().unwrap().into_inner();
+    lambda
+        .create_function()
+        .function_name("replicator")
+        .runtime(Runtime::Providedal2023)
+        .handler("bootstrap")
+        .role(role)
+        .code(FunctionCode::builder().zip_file(Blob::new(package)).build())
+        .send()
+        .await
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let get = lambda
+            .get_function_configuration()
+            .function_name("replicator");
+        let state = get.send().await.unwrap().state;
+        if state.is_some_and(|it| it.as_str() == "Failed") {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "LocalStack does not give up on the function"
+        );
+        sleep(Duration::from_millis(200)).await;
+    }
+    lambda
+        .create_event_source_mapping()
+        .event_source_arn(QUEUE)
+        .function_name("replicator")
+        .function_response_types(FunctionResponseType::ReportBatchItemFailures)
+        .send()
+        .await
+        .unwrap();
 }
 
 /// A tag, a rule with a filter and a statement of somebody else's.

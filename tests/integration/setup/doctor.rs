@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::aws::{QUEUE, Things};
 use super::setup;
-use super::stage::{Stage, shown, their_rule};
+use super::stage::{Stage, Trouble, shown, their_rule};
 
 const DOCTOR: [&str; 3] = ["doctor", "--master", "master"];
 
@@ -255,6 +255,7 @@ async fn what_is_wrong_comes_with_what_mends_it(
 #[case("iam:SimulatePrincipalPolicy", "role")]
 #[case("sts:GetCallerIdentity", "permission")]
 #[case("lambda:ListEventSourceMappings", "mapping")]
+#[case("lambda:ListEventSourceMappings", "function")]
 #[case("sqs:GetQueueAttributes", "queue")]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_asked_does_not_pass(#[case] denied: &str, #[case] check: &str) {
@@ -267,4 +268,43 @@ async fn what_may_not_be_asked_does_not_pass(#[case] denied: &str, #[case] check
     let statuses: Vec<&Value> = of_check.map(|it| &it["status"]).collect();
     assert!(!statuses.is_empty(), "{findings:#?}");
     assert!(statuses.iter().all(|it| **it == "unknown"), "{findings:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cycle_that_cannot_be_seen_does_not_pass() {
+    let stage = healthy().await;
+    stage.trouble.is(Trouble::TargetTagsHidden);
+    let (_, found) = findings(&stage).await;
+    let unknown: Vec<&Value> = found.iter().filter(|it| it["check"] == "cycle").collect();
+    assert_eq!(unknown.len(), 2, "{found:#?}");
+    assert!(unknown.iter().all(|it| it["status"] == "unknown"));
+    let output = stage.run(&setup(&["--queue", QUEUE])).await;
+    assert!(
+        shown(&output).contains("unknown  cycle"),
+        "{}",
+        shown(&output)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn package_is_searched_for_keys() {
+    let stage = healthy().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("package.zip");
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file("config", options).unwrap();
+    let text = "[profile minio]\naws_secret_access_key = hidden\n";
+    std::io::Write::write_all(&mut archive, text.as_bytes()).unwrap();
+    archive.finish().unwrap();
+    let output = stage
+        .run(&[&DOCTOR[..], &["--package", path.to_str().unwrap()]].concat())
+        .await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("error    keys"),
+        "{}",
+        shown(&output)
+    );
+    assert!(!shown(&output).contains("hidden"), "{}", shown(&output));
 }

@@ -67,6 +67,8 @@ pub(super) enum Trouble {
     TagsChangedMeanwhile,
     /// S3 does not see at once that it may send.
     PermissionUnseenOnce,
+    /// The targets' tags may not be read.
+    TargetTagsHidden,
 }
 
 /// What goes wrong, and whether it has.
@@ -94,6 +96,13 @@ impl Troubles {
             Trouble::TagsChangedMeanwhile | Trouble::PermissionUnseenOnce => {
                 put("notification") && !*was_met
             }
+            Trouble::TargetTagsHidden => {
+                request.uri().path().starts_with("/replica")
+                    && request
+                        .uri()
+                        .query()
+                        .is_some_and(|it| it.contains("tagging"))
+            }
         };
         *was_met |= is_met;
         is_met.then_some(*trouble)
@@ -111,7 +120,9 @@ impl Service for Troubled {
         let inner = Arc::clone(&self.inner);
         match self.troubles.meets(&request) {
             None | Some(Trouble::None) => inner.call(request),
-            Some(Trouble::TagsRefused) => error(403, "AccessDenied", "no"),
+            Some(Trouble::TagsRefused | Trouble::TargetTagsHidden) => {
+                error(403, "AccessDenied", "no")
+            }
             Some(Trouble::TagsHeld) => Box::pin(std::future::pending()),
             Some(Trouble::PermissionUnseenOnce) => error(
                 400,
