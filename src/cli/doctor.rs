@@ -17,8 +17,9 @@ use serde::Serialize;
 use super::account::{Account, Identity, deadline};
 use super::arn::{Destination, Function};
 use super::diagnosis::buckets::{
-    clock, encryption, exists, hidden_tags, locate, owner, ownership, refused, uploads, versioning,
+    encryption, exists, hidden_tags, locate, owner, ownership, refused, uploads, versioning,
 };
+use super::diagnosis::head::clock;
 use super::diagnosis::{Finding, Status, package};
 use super::setup::write::read_notifications;
 use super::spectator::{json, line};

@@ -64,7 +64,7 @@ enum Command {
     Replay(replay::Replay),
     /// Has a bucket replicated: checks, shows what it would write, and writes it
     #[command(after_help = setup::EXAMPLES)]
-    Setup(setup::Setup),
+    Setup(Box<setup::Setup>),
     /// Finds out what keeps a bucket from being replicated, and says how to mend it
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Doctor),

@@ -24,14 +24,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::batch::Job;
+use self::batch::{Job, function_of_job};
+use self::canary::Watch;
 use self::checks::Checked;
 use self::plan::{Change, Conflict, Wanted, plan, undo};
 use self::report::{Reporter, Said};
 use self::tags::{Entry, pairs};
 use super::account::Account;
 use super::arn::{Arn, Destination, Function, queue};
-use super::diagnosis::queue::readers;
 use super::diagnosis::{Finding, has_errors};
 use super::{CommandError, Ended, told_to_end};
 use crate::error::chain;
@@ -117,14 +117,6 @@ enum Done {
     Wait(Watch),
 }
 
-/// An object that is to be seen arriving.
-struct Watch {
-    master: Bucket,
-    targets: Vec<Bucket>,
-    key: String,
-    patience: Duration,
-}
-
 fn bucket(text: &str) -> Result<String, String> {
     if is_bucket_name(text) {
         Ok(text.to_owned())
@@ -160,7 +152,7 @@ impl Setup {
         match done {
             Done::Ended(ended) => Ok(ended),
             // It takes its canary away itself, also when it is interrupted.
-            Done::Wait(watch) => wait(reporter, watch).await,
+            Done::Wait(watch) => watch.fly(reporter).await,
         }
     }
 
@@ -239,9 +231,8 @@ impl Setup {
             sync: (!self.undo).then_some(sync),
         });
         if let Some(role) = &self.batch_role {
-            let function = self.batch_function(account, &wanted).await?;
-            let function = function.parse::<Function>();
-            let function = function.map_err(CommandError::Input)?;
+            let named = self.batch_function.as_ref();
+            let function = function_of_job(account, named, &wanted).await?;
             let account = identity.map_or(function.arn.account.clone(), |it| it.account);
             let job = Job {
                 account: &account,
@@ -257,9 +248,10 @@ impl Setup {
         let Some(seconds) = self.wait else {
             return Ok(Done::Ended(Ended::Well));
         };
-        let tags = after_tags(&changes).unwrap_or(&found.tags);
+        let after = changes.iter().find_map(Change::tags);
+        let targets = targets_of(account, after.unwrap_or(&found.tags)).await;
         Ok(Done::Wait(Watch {
-            targets: targets_of(account, tags).await,
+            targets,
             key: canary::key(&wanted.prefix, &wanted.suffix),
             patience: Duration::from_secs(seconds),
             master,
@@ -282,35 +274,17 @@ impl Setup {
             undo: self.undo,
         }
     }
+}
 
-    /// The ARN of the function that a job is to invoke.
-    async fn batch_function(
-        &self,
-        account: &Account,
-        wanted: &Wanted,
-    ) -> Result<String, CommandError> {
-        if let Some(function) = &self.batch_function {
-            return Ok(function.arn.as_str().to_owned());
-        }
-        let advice = "name the function of the job with --batch-function";
-        match &wanted.destination {
-            Some(Destination::Function(function)) => Ok(function.arn.as_str().to_owned()),
-            Some(Destination::Queue(queue)) => {
-                let readers = readers(account, queue).await;
-                let readers = readers
-                    .map_err(|error| CommandError::Input(format!("{advice}: {}", chain(&error))))?;
-                let mut functions = readers.into_iter().filter_map(|it| it.function_arn);
-                match (functions.next(), functions.next()) {
-                    (Some(function), None) => Ok(function),
-                    _ => Err(CommandError::Input(format!(
-                        "{advice}: not exactly one reads {}",
-                        queue.as_str()
-                    ))),
-                }
-            }
-            None => Err(CommandError::Input(advice.to_owned())),
+/// The buckets that tags name.
+async fn targets_of(account: &Account, tags: &tags::Tags) -> Vec<Bucket> {
+    let mut buckets = Vec::new();
+    for target in parse(pairs(tags), |name| account.sites.is_profile(name)).targets {
+        if let Ok(bucket) = account.bucket(&target.bucket, &target.site).await {
+            buckets.push(bucket);
         }
     }
+    buckets
 }
 
 /// A conflict as a check that failed.
@@ -336,59 +310,4 @@ fn explain(conflict: &Conflict, wanted: &Wanted) -> Finding {
             ),
         ),
     }
-}
-
-/// The tags that a plan leaves behind, where it changes them.
-fn after_tags(changes: &[Change]) -> Option<&tags::Tags> {
-    changes.iter().find_map(|change| match change {
-        Change::Tags { after, .. } => Some(after),
-        _ => None,
-    })
-}
-
-async fn targets_of(account: &Account, tags: &tags::Tags) -> Vec<Bucket> {
-    let mut buckets = Vec::new();
-    for target in parse(pairs(tags), |name| account.sites.is_profile(name)).targets {
-        if let Ok(bucket) = account.bucket(&target.bucket, &target.site).await {
-            buckets.push(bucket);
-        }
-    }
-    buckets
-}
-
-/// Sees an object arrive.
-async fn wait(reporter: Reporter, watch: Watch) -> Result<Ended, CommandError> {
-    let Watch {
-        master,
-        targets,
-        key,
-        patience,
-    } = watch;
-    reporter.waiting(&master.name, &key);
-    let flight = tokio::select! {
-        flight = canary::fly(&master, &targets, &key, patience) => Some(flight),
-        () = told_to_end() => None,
-    };
-    let left = canary::remove(&master, &targets, &key).await;
-    let Some(flight) = flight else {
-        reporter.say(&Said::Left { left: &left });
-        return Ok(Ended::Interrupted);
-    };
-    let is_well = matches!(&flight, Ok(flight) if flight.missing.is_empty());
-    match flight {
-        Ok(flight) => reporter.say(&Said::Canary {
-            key: &key,
-            seconds: flight.elapsed.as_secs_f64(),
-            missing: &flight.missing,
-        }),
-        Err(failure) => reporter.say(&Said::NoCanary {
-            error: failure.chain(),
-        }),
-    }
-    reporter.say(&Said::Left { left: &left });
-    Ok(if is_well && left.is_empty() {
-        Ended::Well
-    } else {
-        Ended::WithDifferences
-    })
 }

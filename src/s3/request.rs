@@ -263,6 +263,13 @@ fn permissions(operation: &str) -> &'static str {
         "PutObjectTagging" => "s3:PutObjectTagging",
         "DeleteObjectTagging" => "s3:DeleteObjectTagging",
         "GetBucketTagging" => "s3:GetBucketTagging on the bucket",
+        "PutBucketTagging" | "DeleteBucketTagging" => "s3:PutBucketTagging on the bucket",
+        "GetBucketNotificationConfiguration" => "s3:GetBucketNotification on the bucket",
+        "PutBucketNotificationConfiguration" => "s3:PutBucketNotification on the bucket",
+        "GetBucketVersioning" => "s3:GetBucketVersioning on the bucket",
+        "GetBucketEncryption" => "s3:GetEncryptionConfiguration on the bucket",
+        "GetBucketOwnershipControls" => "s3:GetBucketOwnershipControls on the bucket",
+        "GetBucketLifecycleConfiguration" => "s3:GetLifecycleConfiguration on the bucket",
         _ => "s3:ListBucket on the bucket",
     }
 }

@@ -1,6 +1,6 @@
 //! What `setup` and `doctor` find out: one finding for each thing that was looked at.
 //!
-//! - `buckets`: master and targets, as they are
+//! - `head`, `buckets`: master and targets, as they are
 //! - `queue`, `function`: where the master's events go
 //! - `role`: what the function may do
 //! - `package`: what the function was packaged with
@@ -9,6 +9,7 @@
 
 pub(super) mod buckets;
 pub(super) mod function;
+pub(super) mod head;
 pub(super) mod package;
 pub(super) mod queue;
 pub(super) mod role;

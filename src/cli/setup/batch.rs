@@ -1,10 +1,15 @@
 //! The job of S3 Batch Operations that has the function look at every object that is there.
 //!
-//! Pure. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateJob.html>
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateJob.html>
 
 use serde_json::{Value, json};
 
 use super::plan::Wanted;
+use crate::cli::CommandError;
+use crate::cli::account::Account;
+use crate::cli::arn::{Destination, Function};
+use crate::cli::diagnosis::queue::readers;
+use crate::error::chain;
 
 /// What the job needs to know beside the set-up.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +67,34 @@ pub(super) fn definition(wanted: &Wanted, job: Job<'_>) -> Value {
         "Priority": 10,
         "RoleArn": job.role,
     })
+}
+
+/// The function that the job is to invoke: the one that was named, or hears of the bucket's events.
+pub(super) async fn function_of_job(
+    account: &Account,
+    named: Option<&Function>,
+    wanted: &Wanted,
+) -> Result<Function, CommandError> {
+    let lacking = |why: &str| {
+        let advice = "name the function of the job with --batch-function";
+        CommandError::Input(format!("{advice}: {why}"))
+    };
+    match (named, &wanted.destination) {
+        (Some(function), _) | (None, Some(Destination::Function(function))) => Ok(function.clone()),
+        (None, Some(Destination::Queue(queue))) => {
+            let readers = readers(account, queue).await;
+            let readers = readers.map_err(|error| lacking(&chain(&error)))?;
+            let mut functions = readers.into_iter().filter_map(|it| it.function_arn);
+            match (functions.next(), functions.next()) {
+                (Some(function), None) => function.parse().map_err(|why: String| lacking(&why)),
+                _ => Err(lacking(&format!(
+                    "not exactly one reads {}",
+                    queue.as_str()
+                ))),
+            }
+        }
+        (None, None) => Err(lacking("no rule of ours says where events go")),
+    }
 }
 
 #[cfg(test)]

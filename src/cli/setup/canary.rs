@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::report::{Reporter, Said};
 use crate::cli::account::ask;
+use crate::cli::{CommandError, Ended, told_to_end};
 use crate::error::Failure;
 use crate::site::Bucket;
 
@@ -16,9 +18,56 @@ use crate::site::Bucket;
 const AGAIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// An object that is to be seen arriving.
+pub(super) struct Watch {
+    pub(super) master: Bucket,
+    pub(super) targets: Vec<Bucket>,
+    pub(super) key: String,
+    pub(super) patience: Duration,
+}
+
+impl Watch {
+    /// Puts it, waits for it everywhere, and takes it away again.
+    pub(super) async fn fly(self, reporter: Reporter) -> Result<Ended, CommandError> {
+        let Self {
+            master,
+            targets,
+            key,
+            patience,
+        } = self;
+        reporter.waiting(&master.name, &key);
+        let flight = tokio::select! {
+            flight = fly(&master, &targets, &key, patience) => Some(flight),
+            () = told_to_end() => None,
+        };
+        let left = remove(&master, &targets, &key).await;
+        let Some(flight) = flight else {
+            reporter.say(&Said::Left { left: &left });
+            return Ok(Ended::Interrupted);
+        };
+        let is_well = matches!(&flight, Ok(flight) if flight.missing.is_empty());
+        match flight {
+            Ok(flight) => reporter.say(&Said::Canary {
+                key: &key,
+                seconds: flight.elapsed.as_secs_f64(),
+                missing: &flight.missing,
+            }),
+            Err(failure) => reporter.say(&Said::NoCanary {
+                error: failure.chain(),
+            }),
+        }
+        reporter.say(&Said::Left { left: &left });
+        Ok(if is_well && left.is_empty() {
+            Ended::Well
+        } else {
+            Ended::WithDifferences
+        })
+    }
+}
+
 /// How it ended.
 #[derive(Debug)]
-pub(super) struct Flight {
+struct Flight {
     /// Targets that it did not reach, with the last error where there was one.
     pub(super) missing: Vec<(String, Option<String>)>,
     /// How long it took.
@@ -34,7 +83,7 @@ pub(super) fn key(prefix: &str, suffix: &str) -> String {
 }
 
 /// Puts the canary until every target has it, at most for `patience`.
-pub(super) async fn fly(
+async fn fly(
     master: &Bucket,
     targets: &[Bucket],
     key: &str,
@@ -78,7 +127,7 @@ async fn is_there(bucket: &Bucket, key: &str) -> Result<bool, Failure> {
 
 /// Removes the canary, from the master first, so that nobody makes a new replica of it. Answers
 /// where it is left.
-pub(super) async fn remove(master: &Bucket, targets: &[Bucket], key: &str) -> Vec<String> {
+async fn remove(master: &Bucket, targets: &[Bucket], key: &str) -> Vec<String> {
     let mut left = Vec::new();
     for bucket in std::iter::once(master).chain(targets) {
         if let Ok(false) = is_there(bucket, key).await {

@@ -179,6 +179,7 @@ async fn setup_that_was_cut_short_says_how_far_it_came_and_goes_on() {
     let expected = "written: permission, notification; not written: tags; run the same again";
     assert!(shown(&output).contains(expected), "{}", shown(&output));
     assert!(shown(&output).contains("PutBucketTagging failed for s3://master"));
+    assert!(shown(&output).contains("it needs s3:PutBucketTagging"));
 
     stage.trouble.is(Trouble::None);
     let output = stage.run(&setup(&["--queue", QUEUE])).await;

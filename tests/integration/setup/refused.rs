@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::aws::{Aws, FUNCTION, QUEUE};
 use super::setup;
-use super::stage::{Stage, shown, their_rule};
+use super::stage::{Stage, Trouble, shown, their_rule};
 
 type Spoil = fn(&Aws);
 
@@ -115,6 +115,19 @@ async fn queue_that_is_gone_is_named_and_does_not_keep_anybody_from_undoing() {
         "{}",
         shown(&output)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn permission_that_is_missing_at_a_target_is_named() {
+    let stage = Stage::set().await;
+    let before = stage.snapshot().await;
+    stage.trouble.is(Trouble::TargetsDenied);
+    let output = stage.run(&setup(&["--queue", QUEUE])).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let expected = "HeadBucket failed for s3://replica-1 at eu-west-1: 403 Forbidden; it needs \
+                    s3:ListBucket on the bucket; mend: ";
+    assert!(shown(&output).contains(expected), "{}", shown(&output));
+    assert_eq!(stage.snapshot().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,6 +69,8 @@ pub(super) enum Trouble {
     PermissionUnseenOnce,
     /// The targets' tags may not be read.
     TargetTagsHidden,
+    /// The targets may not be looked at.
+    TargetsDenied,
 }
 
 /// What goes wrong, and whether it has.
@@ -96,6 +98,7 @@ impl Troubles {
             Trouble::TagsChangedMeanwhile | Trouble::PermissionUnseenOnce => {
                 put("notification") && !*was_met
             }
+            Trouble::TargetsDenied => request.uri().path().starts_with("/replica"),
             Trouble::TargetTagsHidden => {
                 request.uri().path().starts_with("/replica")
                     && request
@@ -123,6 +126,8 @@ impl Service for Troubled {
             Some(Trouble::TagsRefused | Trouble::TargetTagsHidden) => {
                 error(403, "AccessDenied", "no")
             }
+            // HEAD has no body.
+            Some(Trouble::TargetsDenied) => error(403, "", ""),
             Some(Trouble::TagsHeld) => Box::pin(std::future::pending()),
             Some(Trouble::PermissionUnseenOnce) => error(
                 400,
@@ -143,7 +148,10 @@ impl Service for Troubled {
 }
 
 fn error(status: u16, code: &str, message: &str) -> BoxFuture<'static, Result<Response, Hangup>> {
-    let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    let body = match code {
+        "" => String::new(),
+        code => format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"),
+    };
     let body = Full::from(body).map_err(|never: Infallible| match never {});
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = status.try_into().unwrap();
