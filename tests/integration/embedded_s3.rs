@@ -8,4 +8,5 @@ mod multipart;
 mod notifications;
 mod objects;
 mod protocol;
+mod settings;
 mod versions;
