@@ -205,11 +205,11 @@ impl Doctor {
             Ok(notifications) => notifications,
             Err(failure) => return vec![refused("notification", &failure)],
         };
-        let (mut findings, destinations) =
+        let (mut findings, heard) =
             events::judge(&notifications, self.destination.as_ref(), &master.name);
         let owner = patient.identity.as_ref().map(|it| it.account.as_str());
         let mut functions = Vec::new();
-        for destination in &destinations {
+        for destination in &heard.destinations {
             let (found, served) = serving::destination(account, destination, master, owner).await;
             findings.extend(found);
             functions.extend(served);
@@ -226,11 +226,7 @@ impl Doctor {
             ));
         }
         for function in &functions {
-            let queue = destinations.iter().find_map(|it| match it {
-                Destination::Queue(queue) => Some(queue),
-                Destination::Function(_) => None,
-            });
-            findings.extend(serving::function(account, function, queue, &patient.route).await);
+            findings.extend(serving::function(account, function, &heard, &patient.route).await);
         }
         findings
     }

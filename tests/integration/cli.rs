@@ -22,6 +22,8 @@ fn text(bytes: &[u8]) -> String {
 #[case(&["demo", "--help"])]
 #[case(&["dev", "--help"])]
 #[case(&["replay", "--help"])]
+#[case(&["setup", "--help"])]
+#[case(&["doctor", "--help"])]
 fn help_is_no_error(#[case] arguments: &[&str]) {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(0));

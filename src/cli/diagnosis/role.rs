@@ -44,14 +44,16 @@ const READ_QUEUE: [&str; 3] = [
     "sqs:ReceiveMessage",
 ];
 
-/// What is needed of the master.
-pub(in crate::cli) fn of_master(partition: &str, bucket: &str) -> Vec<Need> {
-    of_bucket(partition, bucket, &MASTER_BUCKET, &MASTER_OBJECTS)
+/// What is needed of the master, for keys that start so.
+pub(in crate::cli) fn of_master(partition: &str, bucket: &str, prefix: &str) -> Vec<Need> {
+    let bucket = format!("arn:{partition}:s3:::{bucket}");
+    needs(bucket, prefix, &MASTER_BUCKET, &MASTER_OBJECTS)
 }
 
-/// What is needed of a target.
-pub(in crate::cli) fn of_target(partition: &str, bucket: &str) -> Vec<Need> {
-    of_bucket(partition, bucket, &TARGET_BUCKET, &TARGET_OBJECTS)
+/// What is needed of a target, for keys that start so.
+pub(in crate::cli) fn of_target(partition: &str, bucket: &str, prefix: &str) -> Vec<Need> {
+    let bucket = format!("arn:{partition}:s3:::{bucket}");
+    needs(bucket, prefix, &TARGET_BUCKET, &TARGET_OBJECTS)
 }
 
 /// What is needed of the master's KMS key.
@@ -78,17 +80,15 @@ pub(in crate::cli) fn of_queue(arn: &str) -> Need {
     }
 }
 
-fn of_bucket(
-    partition: &str,
-    bucket: &str,
+fn needs(
+    bucket: String,
+    prefix: &str,
     of_bucket: &'static [&'static str],
     of_objects: &'static [&'static str],
 ) -> Vec<Need> {
     let need = |actions, resource| Need { actions, resource };
-    vec![
-        need(of_bucket, format!("arn:{partition}:s3:::{bucket}")),
-        need(of_objects, format!("arn:{partition}:s3:::{bucket}/*")),
-    ]
+    let objects = format!("{bucket}/{prefix}*");
+    vec![need(of_bucket, bucket), need(of_objects, objects)]
 }
 
 /// Whether the role may do all that is needed of one resource. Policies of buckets, keys and the
@@ -149,7 +149,7 @@ fn policy_name(resource: &str) -> String {
     let last = resource.rsplit(':').next().unwrap_or(resource);
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name: String = last.chars().filter(|c| is_allowed(*c)).collect();
-    match resource.ends_with("/*") {
+    match resource.ends_with('*') {
         true => format!("{name}-objects"),
         false => name,
     }
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_is_lacking_comes_with_the_command_that_grants_it() {
-        let [bucket, objects] = of_target("aws", "replica").try_into().unwrap();
+        let [bucket, objects] = of_target("aws", "replica", "").try_into().unwrap();
         assert_eq!(judge(ROLE, &bucket, &[]).status, Status::Ok);
         let found = judge(ROLE, &objects, &["s3:PutObject"]);
         assert_eq!(found.status, Status::Error);
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_for_that_would_remove_a_version() {
-        let needs = [of_master("aws", "m"), of_target("aws", "t")].concat();
+        let needs = [of_master("aws", "m", ""), of_target("aws", "t", "in/")].concat();
         let mut actions = needs.iter().flat_map(|it| it.actions);
         assert!(actions.all(|it| *it != "s3:DeleteObjectVersion"));
     }

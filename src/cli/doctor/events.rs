@@ -8,13 +8,21 @@ use crate::cli::arn::Destination;
 use crate::cli::diagnosis::Finding;
 use crate::cli::setup::rules::{EVENTS, RULE, Rule, rules};
 
+/// Who hears of changes, and of which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) destinations: Vec<Destination>,
+    /// What all keys start with.
+    pub(super) prefix: String,
+}
+
 /// What the rules of a bucket miss, and where those lead that are ours: what was named, or our own
 /// rule's, or else every rule that tells of changes.
 pub(super) fn judge(
     configuration: &NotificationConfiguration,
     named: Option<&Destination>,
     master: &str,
-) -> (Vec<Finding>, Vec<Destination>) {
+) -> (Vec<Finding>, Heard) {
     let all = rules(configuration);
     let tells_of_changes = |rule: &&Rule| rule.events.iter().any(|it| is_change(it));
     let relevant: Vec<&Rule> = match named {
@@ -84,7 +92,15 @@ pub(super) fn judge(
             )),
         }
     }
-    (findings, destinations)
+    let prefix = match relevant.as_slice() {
+        [rule] => rule.prefix.clone(),
+        _ => String::new(),
+    };
+    let heard = Heard {
+        destinations,
+        prefix,
+    };
+    (findings, heard)
 }
 
 fn is_change(event: &str) -> bool {
@@ -151,7 +167,7 @@ mod tests {
             .build();
         let (findings, found) = judge(&configuration, None, "master");
         assert_eq!(statuses(&findings), expected, "{findings:?}");
-        let found: Vec<&str> = found.iter().map(|it| it.arn()).collect();
+        let found: Vec<&str> = found.destinations.iter().map(|it| it.arn()).collect();
         assert_eq!(found, destinations);
     }
 
@@ -181,6 +197,6 @@ mod tests {
         let (findings, found) = judge(&configuration, Some(&OTHER.parse().unwrap()), "master");
         assert_eq!(statuses(&findings), [Status::Error]);
         assert!(findings[0].mend.as_ref().unwrap().contains(OTHER));
-        assert!(found.is_empty());
+        assert!(found.destinations.is_empty());
     }
 }

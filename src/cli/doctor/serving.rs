@@ -2,11 +2,13 @@
 
 use futures_util::future::join_all;
 
+use super::events::Heard;
 use crate::cli::account::{Account, CallFailed};
 use crate::cli::arn::{Arn, Destination, Function};
 use crate::cli::diagnosis::buckets::kms_key;
 use crate::cli::diagnosis::function::{Deployed, on_failure, policy};
 use crate::cli::diagnosis::queue::{Queue, mapping, readers};
+use crate::cli::diagnosis::role::Need;
 use crate::cli::diagnosis::{Finding, role};
 use crate::cli::setup::policy::Grant;
 use crate::error::chain;
@@ -105,7 +107,7 @@ fn permission(
 pub(super) async fn function(
     account: &Account,
     arn: &str,
-    queue: Option<&Arn>,
+    heard: &Heard,
     route: &Route,
 ) -> Vec<Finding> {
     let function: Function = match arn.parse() {
@@ -117,61 +119,69 @@ pub(super) async fn function(
         Err(error) => return vec![unreachable("function", &error)],
     };
     let mut findings = deployed.findings(&function, &route.master.name);
+    let queue = heard.destinations.iter().find_map(|it| match it {
+        Destination::Queue(queue) => Some(queue),
+        Destination::Function(_) => None,
+    });
     if let Some(queue) = queue
         && let Ok(read) = Queue::read(account, queue).await
     {
         findings.push(read.visibility(queue, deployed.timeout));
     }
     match &deployed.role {
-        Some(role) => findings.extend(permissions(account, &function, role, queue, route).await),
+        Some(role) => {
+            let Arn {
+                partition, region, ..
+            } = &function.arn;
+            let (mut needs, unknown) = needs(partition, role, &heard.prefix, route).await;
+            needs.extend(queue.map(|queue| role::of_queue(queue.as_str())));
+            findings.extend(unknown);
+            findings.extend(permissions(account, region, role, &needs).await);
+        }
         None => findings.push(Finding::unknown("role", format!("{arn} tells no role"))),
     }
     findings
 }
 
-/// What the role needs, and whether it has it.
-async fn permissions(
-    account: &Account,
-    function: &Function,
+/// What the role needs of the buckets and their keys, and what of that cannot be said.
+async fn needs(
+    partition: &str,
     role: &str,
-    queue: Option<&Arn>,
+    prefix: &str,
     route: &Route,
-) -> Vec<Finding> {
-    let Arn {
-        partition, region, ..
-    } = &function.arn;
+) -> (Vec<Need>, Vec<Finding>) {
     let (mut needs, mut findings) = (Vec::new(), Vec::new());
-    let buckets = std::iter::once(&route.master).chain(&route.targets);
-    for bucket in buckets {
+    for bucket in std::iter::once(&route.master).chain(&route.targets) {
         let is_master = *bucket == route.master;
+        let name = &bucket.name;
         if !bucket.site.is_ambient() {
-            findings.push(Finding::unknown(
-                "role",
-                format!(
-                    "s3://{} is reached by the credentials of profile `{}`, not by {role}",
-                    bucket.name, bucket.site.name
-                ),
-            ));
+            let site = &bucket.site.name;
+            let why = format!("s3://{name} is reached as profile `{site}` says, not by {role}");
+            findings.push(Finding::unknown("role", why));
             continue;
         }
         needs.extend(match is_master {
-            true => role::of_master(partition, &bucket.name),
-            false => role::of_target(partition, &bucket.name),
+            true => role::of_master(partition, name, prefix),
+            false => role::of_target(partition, name, prefix),
         });
         match kms_key(bucket).await {
             Ok(Some(Some(key))) if key.starts_with("arn:") => needs.push(match is_master {
                 true => role::of_master_key(&key),
                 false => role::of_target_key(&key),
             }),
-            Ok(Some(Some(key))) => findings.push(Finding::unknown(
-                "role",
-                format!("whether {role} may use {key}: it is not named by its ARN"),
-            )),
+            Ok(Some(Some(key))) => {
+                let why = format!("whether {role} may use {key}: it is not named by its ARN");
+                findings.push(Finding::unknown("role", why));
+            }
             Ok(_) => {}
             Err(failure) => findings.push(Finding::unknown("role", failure.chain())),
         }
     }
-    needs.extend(queue.map(|queue| role::of_queue(queue.as_str())));
+    (needs, findings)
+}
+
+/// Whether the role has all that it needs.
+async fn permissions(account: &Account, region: &str, role: &str, needs: &[Need]) -> Vec<Finding> {
     let judged = needs.iter().map(async |need| {
         let found = role::may(account, region, role, need).await;
         found.unwrap_or_else(|error| unreachable("role", &error))
@@ -179,8 +189,7 @@ async fn permissions(
     let mut judged = join_all(judged).await;
     // A refusal is the same for every resource.
     judged.dedup();
-    findings.extend(judged);
-    findings
+    judged
 }
 
 /// What is not there is an error; what cannot be asked is not known.

@@ -70,10 +70,11 @@ pub(super) fn with_targets(
     if let Some(deletes) = deletes {
         merged.insert(DELETES_TAG.to_owned(), deletes.to_string());
     }
-    if merged.len() > MOST {
+    // Those that AWS itself gives don't count; they have to be put again with the others.
+    let count = merged.keys().filter(|key| !key.starts_with("aws:")).count();
+    if count > MOST {
         problems.push(format!(
-            "the bucket would have {} tags, and S3 gives it {MOST} at most",
-            merged.len()
+            "the bucket would have {count} tags, and S3 gives it {MOST} at most"
         ));
     }
     if problems.is_empty() {
@@ -236,7 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn bucket_has_fifty_tags_at_most() {
+    fn bucket_has_fifty_tags_at_most_beside_those_of_aws() {
+        let of_aws = tags(&[("aws:cloudformation:stack-name", "x")]);
+        let mut almost: Tags = (0..49)
+            .map(|n| (format!("tag-{n}"), String::new()))
+            .collect();
+        almost.extend(of_aws.clone());
+        let merged = with_targets(&almost, &entries("aaa@us-east-1"), None, |_| false).unwrap();
+        assert_eq!(merged.len(), 51);
+        assert_eq!(without_targets(&merged, &[]), almost);
         let fifty: Tags = (0..50)
             .map(|n| (format!("tag-{n}"), String::new()))
             .collect();

@@ -183,6 +183,20 @@ async fn master_that_is_not_there_is_named() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn region_that_does_not_answer_is_named() {
+    let stage = Stage::set().await;
+    let mut command = stage.command(&setup(&["--queue", QUEUE]));
+    let output = command
+        .env("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+        .output()
+        .await;
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let expected = "mend: check that us-east-1 is a region that exists";
+    assert!(shown(&output).contains(expected), "{}", shown(&output));
+}
+
 #[rstest]
 #[case::no_master(&["setup", "--target", "a-1@us-east-1"], "--master")]
 #[case::no_site(&["setup", "--master", "m-1", "--target", "a-1"], "BUCKET@SITE")]
