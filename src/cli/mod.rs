@@ -67,7 +67,7 @@ enum Command {
     Setup(Box<setup::Setup>),
     /// Finds out what keeps a bucket from being replicated, and says how to mend it
     #[command(after_help = doctor::EXAMPLES)]
-    Doctor(doctor::Doctor),
+    Doctor(Box<doctor::Doctor>),
     /// Runs the real reconcile under many schedules in virtual time, and finds those that diverge
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::Simulate),

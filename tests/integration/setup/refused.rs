@@ -184,6 +184,24 @@ async fn master_that_is_not_there_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn region_of_the_master_is_found_out() {
+    let stage = Stage::set().await;
+    let arguments = [
+        "setup",
+        "--master",
+        "replica-1",
+        "--target",
+        "replica-2@ap-southeast-1",
+        "--queue",
+        QUEUE,
+    ];
+    let output = stage.run(&arguments).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    let expected = "is in us-east-1 and the bucket in eu-west-1";
+    assert!(shown(&output).contains(expected), "{}", shown(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn region_that_does_not_answer_is_named() {
     let stage = Stage::set().await;
     let mut command = stage.command(&setup(&["--queue", QUEUE]));
