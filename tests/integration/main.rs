@@ -11,5 +11,6 @@ mod recordings;
 mod replication;
 mod requests;
 mod setup;
+mod simulate;
 mod support;
 mod transfer;

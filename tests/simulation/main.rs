@@ -3,7 +3,6 @@
 //! A plain `cargo test` runs some thousand schedules of each configuration and looks for the
 //! mutants that are found soon. `just simulate` runs millions, and all mutants.
 
-mod command;
 mod configurations;
 mod determinism;
 mod mutants;
