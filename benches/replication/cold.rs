@@ -37,10 +37,6 @@ pub(crate) fn starts(bench: &Bench, report: &mut Report) -> Fallible<()> {
 /// The first event of a process: connecting, and two requests, with TLS and without.
 pub(crate) fn first_events(bench: &Bench, binary: &Path, report: &mut Report) -> Fallible<()> {
     let folder = bench.folder.join("store");
-    let minio = Minio::start(binary, &folder, None, &[UNTAGGED])?;
-    let plain = first_event(bench, &minio, "http", &[])?;
-    drop(minio);
-    add(report, FIRST_EVENT, PLAIN, &plain);
     let (certificates, authorities) = match certificates(bench) {
         Ok(files) => files,
         Err(error) => {
@@ -50,6 +46,12 @@ pub(crate) fn first_events(bench: &Bench, binary: &Path, report: &mut Report) ->
             return Ok(());
         }
     };
+    // Without TLS there is nothing to read: one authority stands for none.
+    let minio = Minio::start(binary, &folder, None, &[UNTAGGED])?;
+    let authority = certificates.join("authority.crt").display().to_string();
+    let plain = first_event(bench, &minio, "http", &[("SSL_CERT_FILE", &authority)])?;
+    drop(minio);
+    add(report, FIRST_EVENT, PLAIN, &plain);
     let minio = Minio::start(binary, &folder, Some(&certificates), &[UNTAGGED])?;
     let authorities = authorities.display().to_string();
     let tls = first_event(bench, &minio, "https", &[("SSL_CERT_FILE", &authorities)])?;
