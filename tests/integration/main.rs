@@ -1,6 +1,7 @@
 //! Tests of the whole, through its public ways in.
 
 mod cli;
+mod deploy;
 mod embedded_s3;
 mod fidelity;
 mod function;

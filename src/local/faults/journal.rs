@@ -15,6 +15,10 @@ pub struct Entry {
     pub bucket: Option<String>,
     /// The decoded key, where the request names one.
     pub key: Option<String>,
+    /// The bucket and decoded key that a copy reads.
+    pub source: Option<(String, String)>,
+    /// Whether tags are written together with the object.
+    pub sets_tags: bool,
     /// The function's instance that sent it (`instance-1`); none: it was not the function.
     pub instance: Option<String>,
     /// How it ended; none: it is still in flight.
@@ -54,6 +58,8 @@ impl Journal {
                 operation: named.operation,
                 bucket: named.bucket.clone(),
                 key: named.key.clone(),
+                source: named.source.clone(),
+                sets_tags: named.sets_tags,
                 instance,
                 ending: None,
                 bytes_in: 0,

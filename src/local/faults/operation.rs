@@ -22,6 +22,10 @@ pub struct Named {
     pub bucket: Option<String>,
     /// The decoded key, where the path has one.
     pub key: Option<String>,
+    /// The bucket and decoded key that a copy reads.
+    pub source: Option<(String, String)>,
+    /// Whether tags are written together with the object.
+    pub sets_tags: bool,
 }
 
 /// There is no S3 operation of this name.
@@ -275,7 +279,13 @@ pub fn operation_of(
     };
     let (bucket, key) = (decoded(bucket), decoded(key));
     let query = query.unwrap_or_default();
-    let copies = headers.contains_key("x-amz-copy-source");
+    let source = headers.get("x-amz-copy-source");
+    let copies = source.is_some();
+    let source = source.and_then(|source| {
+        let source = percent_decode_str(source.to_str().ok()?).decode_utf8_lossy();
+        let (bucket, key) = source.trim_start_matches('/').split_once('/')?;
+        Some((bucket.to_owned(), key.to_owned()))
+    });
     let name = match (&bucket, &key) {
         (None, _) => (method == Method::GET).then_some("ListBuckets"),
         (Some(_), None) => match lookup(BUCKET, PLAIN_BUCKET, method, query) {
@@ -292,6 +302,8 @@ pub fn operation_of(
         operation: name.map_or(S3Operation::UNKNOWN, S3Operation),
         bucket,
         key,
+        source,
+        sets_tags: headers.contains_key("x-amz-tagging"),
     }
 }
 

@@ -356,6 +356,8 @@ async fn journal_has_every_request() {
         operation: "PutObject".parse().unwrap(),
         bucket: Some("b".to_owned()),
         key: Some("a b".to_owned()),
+        source: None,
+        sets_tags: false,
         instance: Some("instance-7".to_owned()),
         ending: Some(Ending::Answered(200)),
         bytes_in: 4,

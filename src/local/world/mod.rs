@@ -32,7 +32,7 @@ pub(in crate::local) use self::stores::tagging;
 
 use self::outcome::Outcomes;
 use self::stores::Stores;
-use super::faults::Faults;
+use super::faults::{Entry, Faults};
 use super::lambda::{
     BatchLimits, Function, FunctionOptions, LambdaOptions, LocalLambda, LogLine, MappingOptions,
     Place, Program, Quiesced, Source, wrap,
@@ -239,6 +239,13 @@ impl World {
     /// Whether all that was handed to the function has been handled.
     pub fn is_idle(&self) -> bool {
         self.lambda.is_idle()
+    }
+
+    /// What the function has asked of the stores so far, in the order of arrival.
+    pub fn requests(&self) -> Vec<Entry> {
+        let mut journal = self.faults.journal();
+        journal.retain(|entry| entry.instance.is_some());
+        journal
     }
 
     /// A client of the user for the store that has this bucket, one of the header's.
