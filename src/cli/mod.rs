@@ -11,6 +11,7 @@ mod diagnosis;
 mod doctor;
 mod program;
 mod record;
+mod redrive;
 mod replay;
 mod setup;
 mod simulate;
@@ -68,6 +69,9 @@ enum Command {
     /// Finds out what keeps a bucket from being replicated, and says how to mend it
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(Box<doctor::Doctor>),
+    /// Puts messages of a dead-letter queue back, for another chance
+    #[command(after_help = redrive::EXAMPLES)]
+    Redrive(redrive::Redrive),
     /// Runs the real reconcile under many schedules in virtual time, and finds those that diverge
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::Simulate),
@@ -154,6 +158,7 @@ fn run(command: Command) -> Result<Ended, CommandError> {
             Command::Demo(demo) => demo.run().await,
             Command::Dev(dev) => dev.run().await,
             Command::Record(record) => record.run().await,
+            Command::Redrive(redrive) => redrive.run().await,
             Command::Replay(replay) => replay.run().await,
             Command::Setup(setup) => setup.run().await,
             Command::Doctor(doctor) => doctor.run().await,

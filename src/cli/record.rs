@@ -1,5 +1,7 @@
 //! `record`: the world of `dev`, and a recording of what happens in it.
 
+mod dead_letters;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,28 +24,39 @@ Examples:
   s3-replicator record --store minio --out bug.jsonl   # after `just up minio`
   s3-replicator record --store localstack --master a@us-east-1 --target b@eu-central-1 \\
       --out bug.jsonl
+  s3-replicator record --from-dead-letters DeadLetters --out bug.jsonl
   s3-replicator replay bug.jsonl                       # again, on the embedded S3
 
 It does what `dev` does, until Ctrl-C, and writes a recording of one master. Each event that comes
 is in the file before the function has it: first the operations that explain it, then the event
-exactly as it came. Long bodies are files in the folder bug.bodies.";
+exactly as it came. Long bodies are files in the folder bug.bodies.
+
+With --from-dead-letters it writes what is in a queue of failed messages and ends; the messages stay
+there. Objects are recorded as they are now. Without --store, queue and buckets are those of AWS.";
 
 #[derive(Debug, Args)]
 pub(super) struct Record {
     /// The recording that is written; it must not be there yet
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Records the messages of this dead-letter queue or on-failure destination (its name, ARN or
+    /// URL) instead of what happens now
+    #[arg(long, value_name = "QUEUE", conflicts_with_all = ["targets", "listen", "function"])]
+    from_dead_letters: Option<String>,
     #[command(flatten)]
     world: WorldArguments,
 }
 
 impl Record {
     pub(super) async fn run(self) -> Result<Ended, CommandError> {
-        let function = self.world.function.program()?;
         // Before anything is made in a store.
         if self.out.exists() {
             return Err(RecordError::Exists(self.out).into());
         }
+        if let Some(queue) = &self.from_dead_letters {
+            return self.dead_letters(queue).await;
+        }
+        let function = self.world.function.program()?;
         match (self.world.function.store.open().await?, &self.world.master) {
             (Store::Remote(store), _) => self.live(&store, &function.program).await,
             (Store::Embedded, Some(master)) => self.embedded(master, &function.program).await,
@@ -51,6 +64,12 @@ impl Record {
                 "the embedded S3 has nothing to record without --master".to_owned(),
             )),
         }
+    }
+
+    async fn dead_letters(&self, queue: &str) -> Result<Ended, CommandError> {
+        let (store, master) = (&self.world.function.store, self.world.master.as_ref());
+        let recorder = dead_letters::record(queue, store, master, &self.out, &self.name()).await?;
+        self.close(&recorder).await
     }
 
     async fn live(

@@ -3,11 +3,12 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use aws_config::BehaviorVersion;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
 use super::CommandError;
 use crate::error::chain;
@@ -56,6 +57,24 @@ impl StoreName {
             Err(error @ StoreError::Endpoint(_)) => Err(CommandError::Input(chain(&error))),
             Err(error) => Err(CommandError::Store(error)),
         }
+    }
+
+    /// What clients of AWS's services need to reach it; for the embedded S3, what every AWS tool
+    /// reaches: AWS itself, or what `AWS_ENDPOINT_URL` says.
+    pub(super) async fn aws(&self) -> Result<SdkConfig, CommandError> {
+        let http_client = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client);
+        let place = self.place(|name| std::env::var(name).ok()).await?;
+        let aws = match place {
+            Some(place) => aws
+                .endpoint_url(place.endpoint)
+                .credentials_provider(place.credentials)
+                .region("us-east-1"),
+            None => aws,
+        };
+        Ok(aws.load().await)
     }
 
     /// Where a bucket of it sends events that sends none yet; unknown of a store that `just up`

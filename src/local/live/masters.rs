@@ -54,7 +54,7 @@ pub async fn tagged_masters(store: &RemoteStore) -> Result<Vec<Master>, LiveErro
     let mut masters = Vec::new();
     for name in list.buckets.unwrap_or_default() {
         let bucket = Bucket::new(name.name.unwrap_or_default(), "us-east-1");
-        let tags = tags(&client, &bucket).await?;
+        let tags = bucket_tags(&client, &bucket).await?;
         if tags.keys().any(|tag| tag.starts_with(TARGETS_TAG)) {
             masters.push(master(store, &bucket.name).await?);
         }
@@ -97,7 +97,7 @@ pub async fn look_at(store: &RemoteStore, name: &str) -> Result<Bucket, LiveErro
     // A store without versions may not know the question.
     bucket.versioning = versioning
         .is_ok_and(|versioning| versioning.status == Some(BucketVersioningStatus::Enabled));
-    bucket.tags = tags(&client, &bucket).await?;
+    bucket.tags = bucket_tags(&client, &bucket).await?;
     Ok(bucket)
 }
 
@@ -117,7 +117,7 @@ pub async fn make_master(
     }
     let client = store.client(&wanted.region);
     if !wanted.tags.is_empty() {
-        let mut all = tags(&client, wanted).await?;
+        let mut all = bucket_tags(&client, wanted).await?;
         all.retain(|tag, _| !tag.starts_with(TARGETS_TAG));
         all.extend(wanted.tags.clone());
         let put = client.put_bucket_tagging().bucket(&wanted.name);
@@ -146,7 +146,14 @@ async fn create(client: &Client, bucket: &Bucket) -> Result<(), LiveError> {
     }
 }
 
-async fn tags(client: &Client, bucket: &Bucket) -> Result<BTreeMap<String, String>, LiveError> {
+/// A bucket's tags; none is no error.
+///
+/// # Errors
+/// The request failed; there may be no such bucket.
+pub async fn bucket_tags(
+    client: &Client,
+    bucket: &Bucket,
+) -> Result<BTreeMap<String, String>, LiveError> {
     let get = client.get_bucket_tagging().bucket(&bucket.name);
     match get.send().await {
         Ok(answer) => Ok(answer

@@ -9,6 +9,7 @@
 //! - `masters`: which buckets of a store are tagged, and how one becomes so
 //! - `webhook`, `docker`: a listener for MinIO, and where containers can reach it
 //! - `sqs`: a real queue
+//! - `dead_letters`: a real queue of what was given up
 //! - `world`: these, and the function
 //!
 //! Invariant: an event is taken off the store's hands only when it is safe here. A webhook's call
@@ -16,6 +17,7 @@
 //! once the function has handled it.
 
 mod channel;
+mod dead_letters;
 mod docker;
 mod masters;
 mod sqs;
@@ -23,8 +25,9 @@ mod webhook;
 mod world;
 
 pub use channel::{Channel, Channels, Wiring, channels};
+pub use dead_letters::{DeadLetters, Letter, url_of};
 pub use docker::beside;
-pub use masters::{Master, look_at, make_master, master, tagged_masters};
+pub use masters::{Master, bucket_tags, look_at, make_master, master, tagged_masters};
 pub use sqs::{OnTrouble, SqsQueue};
 pub use webhook::{Accept, Refusal, Webhook};
 pub use world::{Ended, LiveOptions, LiveWorld, Tap};
@@ -102,6 +105,12 @@ pub enum LiveError {
         visibility: std::time::Duration,
         /// The function's timeout.
         timeout: std::time::Duration,
+    },
+    /// A queue of failed messages has none.
+    #[error("queue {queue} is empty, or others have its messages for now; nothing is recorded")]
+    NoLetters {
+        /// Its ARN.
+        queue: String,
     },
     /// The webhook's address is taken, or not ours to take.
     #[error("could not listen for webhooks on {address}; choose another address with --listen")]

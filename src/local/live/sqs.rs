@@ -23,7 +23,7 @@ use crate::local::lambda::{Message, MessageQueue};
 use crate::local::world::RemoteStore;
 
 /// What one request receives, deletes or changes at most.
-const MOST_AT_ONCE: usize = 10;
+pub(super) const MOST_AT_ONCE: usize = 10;
 /// How long to wait between looks that may not wait themselves.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait before a queue that does not answer is asked again.
@@ -216,12 +216,12 @@ impl MessageQueue for SqsQueue {
     }
 }
 
-fn described<E: std::error::Error>(error: E) -> String {
+pub(super) fn described<E: std::error::Error>(error: E) -> String {
     DisplayErrorContext(error).to_string()
 }
 
 /// A message as it came; what SQS leaves out is taken for the least.
-fn message(received: SqsMessage) -> Message {
+pub(super) fn message(received: SqsMessage) -> Message {
     let attributes = received.attributes.unwrap_or_default();
     let text = |name: Attribute| attributes.get(&name).cloned().unwrap_or_default();
     let time = |name: Attribute| -> SystemTime {

@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use serde_json::json;
 use tokio::sync::Mutex;
 
 pub use self::describe::{DescribeError, describe, source};
@@ -43,7 +44,7 @@ use self::body::Bodies;
 use self::observe::{Object, Observed, observe};
 use super::recording::{
     Action, Delete, Expect, Header, LoadError, Operation, OperationKind, Payload, Recording,
-    Settle, Step, Tag, Untag,
+    ResponseCheck, Settle, Step, Tag, Untag,
 };
 use crate::envelope;
 use crate::error::chain;
@@ -157,10 +158,41 @@ impl Recorder {
     /// # Errors
     /// It is not in the file: the file could not be written, or the store could not be asked.
     pub async fn payload(&self, payload: &str, is_idle: bool) -> Result<(), RecordError> {
+        self.invoke(payload, is_idle, None).await.map(drop)
+    }
+
+    /// Writes down a message that was given up, the only one of a payload. What the function will
+    /// always refuse must be refused by a replay as well; anything else has another chance there.
+    ///
+    /// # Errors
+    /// As with [`payload`](Self::payload).
+    pub async fn dead_letter(&self, payload: &str, message: &str) -> Result<(), RecordError> {
+        let number = self.state.lock().await.counts.payloads + 1;
+        let id = format!("letter-{number}");
+        if !self.invoke(payload, true, Some(&id)).await? || !is_refused(payload) {
+            return Ok(());
+        }
+        let mut state = self.state.lock().await;
+        self.settle(&mut state)?;
+        let failures = json!({"batchItemFailures": [{"itemIdentifier": message}]});
+        let refused = Expect::Response {
+            of: id,
+            is: ResponseCheck::Includes(failures),
+        };
+        self.step(&mut state, Action::Expect(refused))
+    }
+
+    /// Answers whether it is about the master, and so in the recording.
+    async fn invoke(
+        &self,
+        payload: &str,
+        is_idle: bool,
+        id: Option<&str>,
+    ) -> Result<bool, RecordError> {
         let mut state = self.state.lock().await;
         let Some(keys) = self.keys(payload) else {
             state.counts.others += 1;
-            return Ok(());
+            return Ok(false);
         };
         let payload = Payload::new(payload).map_err(RecordError::Payload)?;
         if is_idle && state.is_under_way {
@@ -170,9 +202,14 @@ impl Recorder {
             self.look(&mut state, &key).await?;
         }
         state.is_under_way = !payload.is_answered();
-        self.step(&mut state, Action::Invoke(payload))?;
+        let step = Step {
+            line: 0,
+            id: id.map(str::to_owned),
+            action: Action::Invoke(payload),
+        };
+        state.write(&self.path, &step.to_json_line())?;
         state.counts.payloads += 1;
-        Ok(())
+        Ok(true)
     }
 
     /// Ends the recording with what must be so, and reads it once as a replay will.
@@ -293,6 +330,12 @@ impl State {
             source,
         })
     }
+}
+
+/// Whether a payload holds what is no event, whatever there is in the store.
+fn is_refused(payload: &str) -> bool {
+    let deliveries = envelope::parse(payload).map(|invocation| invocation.deliveries);
+    deliveries.is_ok_and(|all| all.iter().any(|delivery| !delivery.malformed.is_empty()))
 }
 
 fn tell(error: &ReadError, key: &str) {
