@@ -37,6 +37,8 @@ pub struct Config {
     pub deletes: bool,
     /// What is logged and how.
     pub logging: Logging,
+    /// What the function is called where there is Lambda, or what passes for it.
+    pub function: Option<String>,
 }
 
 /// What is logged and how.
@@ -110,6 +112,7 @@ impl Config {
                 |value| value.parse().ok(),
             ),
             logging: reader.logging(),
+            function: (reader.lookup)("AWS_LAMBDA_FUNCTION_NAME"),
         };
         if reader.errors.is_empty() {
             Ok(config)

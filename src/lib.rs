@@ -25,7 +25,7 @@
 //! - [`site`], [`routes`]: from a region or profile to a client, from a master to its targets
 //! - [`store`], [`transfer`], [`s3`]: one key on real S3, how its bytes move, the requests
 //! - [`handler`], [`function`]: one invocation, and the process around it
-//! - [`error`], [`telemetry`]: what went wrong, and who hears of it
+//! - [`error`], [`telemetry`], [`metrics`]: what went wrong, and who hears of it
 //!
 //! Two features are for laptops and not in the Lambda's binary: `local`, a world with an embedded
 //! S3 and a local Lambda, and `cli`, the command line.
@@ -45,6 +45,7 @@ pub mod handler;
 mod http_client;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod metrics;
 pub mod object;
 pub mod plan;
 pub mod reconcile;

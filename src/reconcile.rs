@@ -139,15 +139,17 @@ pub struct Report {
     pub outcomes: Vec<Result<Outcome, Failure>>,
     /// How many rounds it took.
     pub rounds: u32,
+    /// Bytes of the master's object when it was last observed.
+    pub size: u64,
 }
 
 /// Makes every one of `targets` equal to the master; what goes wrong at one stops no other.
 pub async fn reconcile(store: &impl Store, targets: usize, deletes: bool) -> Report {
     let mut ledger = vec![Entry::default(); targets];
-    let mut rounds = 0;
+    let (mut rounds, mut size) = (0, 0);
     let last = loop {
         rounds += 1;
-        match round(store, &mut ledger, deletes).await {
+        match round(store, &mut ledger, deletes, &mut size).await {
             Round::Settled => break Round::Settled,
             unsettled if rounds == ROUNDS => break unsettled,
             Round::Raced | Round::Changed => {}
@@ -158,7 +160,11 @@ pub async fn reconcile(store: &impl Store, targets: usize, deletes: bool) -> Rep
         .enumerate()
         .map(|(target, entry)| entry.end(last, |unsettled| store.failure(target, unsettled)))
         .collect();
-    Report { outcomes, rounds }
+    Report {
+        outcomes,
+        rounds,
+        size,
+    }
 }
 
 /// What is known of one target so far.
@@ -217,7 +223,7 @@ enum Round {
     Changed,
 }
 
-async fn round(store: &impl Store, ledger: &mut [Entry], deletes: bool) -> Round {
+async fn round(store: &impl Store, ledger: &mut [Entry], deletes: bool, size: &mut u64) -> Round {
     let open: Vec<usize> = (0..ledger.len())
         .filter(|&i| ledger[i].failure.is_none())
         .collect();
@@ -233,6 +239,7 @@ async fn round(store: &impl Store, ledger: &mut [Entry], deletes: bool) -> Round
         }
     };
 
+    *size = master.as_ref().map_or(0, |master| master.size);
     let mut plan = Plan::default();
     for &target in &open {
         let entry = &mut ledger[target];

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -17,9 +18,11 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_runtime::env_config::get_service_env_config;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_s3::config::retry::RetryPartition;
 use aws_sdk_s3::config::{
-    Builder, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+    Builder, ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation,
+    RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -41,6 +44,8 @@ pub struct Site {
     pub client: Client,
     /// Bounds the requests under way at this site, so that a site that hangs blocks only itself.
     pub requests: Semaphore,
+    /// Attempts that were refused for now, since they were last counted.
+    pub throttles: Throttles,
     /// Bounds the part copies under way at this site, so that one that hangs leaves the others
     /// places.
     pub parts: Semaphore,
@@ -83,6 +88,38 @@ impl Site {
     /// Whether requests are signed with the process's own credentials.
     pub(crate) fn is_ambient(&self) -> bool {
         self.service.credentials == CredentialSource::Ambient
+    }
+}
+
+/// Counts the attempts that a store refused because there were too many; the SDK tries them again.
+#[derive(Debug, Clone, Default)]
+pub struct Throttles(Arc<AtomicU64>);
+
+impl Throttles {
+    fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Throttles {
+    fn name(&self) -> &'static str {
+        "Throttles"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), aws_sdk_s3::error::BoxError> {
+        // S3 says SlowDown with 503, others Too Many Requests.
+        let status = context
+            .response()
+            .map(|response| response.status().as_u16());
+        if matches!(status, Some(429 | 503)) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -190,10 +227,13 @@ impl Sites {
             let client = client
                 .endpoint_url(endpoint)
                 .region(Region::new(name.clone()));
+            let throttles = Throttles::default();
+            let client = of_ours(client, &throttles).force_path_style(true);
             let site = Site {
                 name: name.clone(),
                 service,
-                client: Client::from_conf(of_ours(client).force_path_style(true).build()),
+                client: Client::from_conf(client.build()),
+                throttles,
                 requests: Semaphore::new(requests_per_site(places)),
                 parts: Semaphore::new(parts_per_site(places)),
             };
@@ -217,6 +257,15 @@ impl Sites {
     /// The process's own region, where events come from that name none.
     pub fn home(&self) -> &str {
         &self.home
+    }
+
+    /// Every site that has refused attempts for now, and how many, since this was last asked.
+    pub fn throttled(&self) -> Vec<(String, u64)> {
+        let known = self.known();
+        let sites = known
+            .values()
+            .map(|site| (site.name.clone(), site.throttles.take()));
+        sites.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Whether the shared configuration has a profile of this very name.
@@ -285,7 +334,8 @@ impl Sites {
         mut config: Builder,
     ) -> Site {
         config.set_endpoint_url(endpoint.clone());
-        let config = of_ours(config)
+        let throttles = Throttles::default();
+        let config = of_ours(config, &throttles)
             .force_path_style(endpoint.is_some())
             // One site that is down must not use up the retries of the others.
             .retry_partition(RetryPartition::new(name.to_owned()))
@@ -303,6 +353,7 @@ impl Sites {
                 credentials,
             },
             client: Client::from_conf(config),
+            throttles,
             requests: Semaphore::new(requests_per_site(self.places)),
             parts: Semaphore::new(parts_per_site(self.places)),
         }
@@ -310,8 +361,9 @@ impl Sites {
 }
 
 /// What every client of ours is set to.
-fn of_ours(config: Builder) -> Builder {
+fn of_ours(config: Builder, throttles: &Throttles) -> Builder {
     config
+        .interceptor(throttles.clone())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         // A server-side copy is silent while it works; the deadline ends what never answers.

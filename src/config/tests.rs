@@ -24,6 +24,7 @@ fn defaults() -> Config {
             format: LogFormat::Text,
             filter: "warn,aws_config=off,s3_replicator=info".to_owned(),
         },
+        function: None,
     }
 }
 

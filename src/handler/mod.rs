@@ -3,13 +3,14 @@
 //! Nothing is swallowed: whatever fails is in the answer, and whatever is in the answer comes again.
 
 mod answer;
+mod measure;
 mod work;
 
 pub use answer::{Answer, BatchOperationsAnswer, InvocationFailed, TaskResult};
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::stream::{self, StreamExt};
@@ -20,13 +21,14 @@ use tracing::{debug, error, info, warn};
 use crate::config::Config;
 use crate::envelope;
 use crate::error::{Failure, Kind};
+use crate::metrics::{Metrics, Tally};
 use crate::reconcile::{Outcome, Report, reconcile};
 use crate::routes::{Route, Routes};
 use crate::s3::TagCounts;
 use crate::site::{Bucket, SharedConfigError, Sites};
 use crate::store::Key;
-use crate::telemetry;
 use crate::transfer::{Limits, Turn};
+use measure::Measured;
 use work::{Changed, Work};
 
 /// The event names a bucket that this function does not serve.
@@ -42,6 +44,7 @@ pub struct Replicator {
     routes: Routes,
     tag_counts: TagCounts,
     limits: Limits,
+    metrics: Metrics,
 }
 
 impl Replicator {
@@ -59,6 +62,7 @@ impl Replicator {
         Self {
             sites,
             routes: Routes::new(config.tag_ttl),
+            metrics: Metrics::new(config.function.clone()),
             tag_counts: TagCounts::default(),
             limits: Limits::new(
                 config.concurrency,
@@ -78,11 +82,17 @@ impl Replicator {
         deadline: Instant,
     ) -> Result<Answer, InvocationFailed> {
         let deadline = deadline - margin(deadline.saturating_duration_since(Instant::now()));
-        let invocation = envelope::parse(payload).map_err(|malformed| {
-            let failed = InvocationFailed::malformed(&malformed);
-            error!(request_id, error = %failed, "event refused");
-            failed
-        })?;
+        let mut tally = Tally::default();
+        let invocation = match envelope::parse(payload) {
+            Ok(invocation) => invocation,
+            Err(malformed) => {
+                let failed = InvocationFailed::malformed(&malformed);
+                error!(request_id, error = %failed, "event refused");
+                measure::refused(&mut tally);
+                self.metrics.write(tally, request_id);
+                return Err(failed);
+            }
+        };
         for delivery in &invocation.deliveries {
             for event in &delivery.ignored {
                 debug!(request_id, event, "acknowledged, nothing to do");
@@ -90,6 +100,7 @@ impl Replicator {
             for malformed in &delivery.malformed {
                 let error = crate::error::chain(malformed);
                 error!(request_id, delivery = delivery.id, error, "event refused");
+                measure::refused(&mut tally);
             }
         }
 
@@ -120,30 +131,34 @@ impl Replicator {
             })
             .buffer_unordered(usize::MAX);
         let mut replicated = pin!(replicated);
-        while let Some((index, failed)) = replicated.next().await {
-            failures[index] = failed;
+        while let Some((index, measured)) = replicated.next().await {
+            measured.add_to(&mut tally, &work.keys[index]);
+            failures[index] = measured.into_failures();
         }
         if Instant::now() >= deadline {
             // Requests that were given up hang up before the answer lets the event come again.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        measure::throttled(&mut tally, self.sites.throttled());
+        self.metrics.write(tally, request_id);
         answer::answer(&invocation, &work, &failures)
     }
 
-    /// Makes one key equal at all targets of its master; returns what failed.
+    /// Makes one key equal at all targets of its master.
     async fn replicate(
         &self,
         work: &Work<'_>,
         changed: &Changed<'_>,
         turn: &Turn<'_>,
         context: Context<'_>,
-    ) -> Vec<Failure> {
+    ) -> Measured {
         let started = Instant::now();
         let route = match self.route(changed, context).await {
             Ok(route) => route,
             Err(failure) => {
                 log_failures(changed, std::slice::from_ref(&failure), context);
-                return vec![failure];
+                let is_served = self.config.masters.allows(changed.bucket);
+                return Measured::Unrouted { failure, is_served };
             }
         };
         log_failures(changed, &route.problems, context);
@@ -154,14 +169,16 @@ impl Replicator {
                 key = changed.key.as_str(),
                 "nothing replicated, the bucket has no tag ReplicatedTargetBuckets"
             );
-            telemetry::count("UnconfiguredEvents", changed.bucket);
         }
         let report = self
             .reconcile(work, changed, &route, turn, context.deadline)
             .await;
         log_report(changed, &route, &report, context, started);
-        let failed = report.outcomes.into_iter().filter_map(Result::err);
-        route.problems.iter().cloned().chain(failed).collect()
+        Measured::Routed {
+            route,
+            report,
+            ended: SystemTime::now(),
+        }
     }
 
     async fn route(
@@ -233,9 +250,6 @@ fn log_report(
     for (target, outcome) in route.targets.iter().zip(&report.outcomes) {
         match outcome {
             Ok(outcome) => {
-                if *outcome == Outcome::Unproven {
-                    telemetry::count("Unproven", changed.bucket);
-                }
                 log_outcome(
                     changed,
                     target,

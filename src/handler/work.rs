@@ -29,6 +29,11 @@ impl Changed<'_> {
         }
     }
 
+    /// When it happened, as the first notification says.
+    pub(super) fn happened(&self) -> Option<&str> {
+        self.first.event_time.as_deref()
+    }
+
     pub(super) fn event(&self) -> &str {
         &self.first.event_name
     }

@@ -7,6 +7,7 @@ mod fidelity;
 mod function;
 mod live;
 mod local_lambda;
+mod metrics;
 mod real_stores;
 mod recordings;
 mod replication;
