@@ -22,6 +22,12 @@ test-integration store='all':
 ci:
     bash .ci/run
 
+# Makes the zips that go to Lambda: arm64 and x86_64, or the one that is named
+[no-exit-message]
+[positional-arguments]
+package *architectures:
+    @ci/package.sh "$@"
+
 # Simulates thirteen million schedules in virtual time, and every mutant, from fixed seeds
 simulate:
     S3_REPLICATOR_SIMULATION=full cargo test --profile simulation --no-default-features --features local --test simulation -- --nocapture --test-threads 1
