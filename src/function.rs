@@ -118,5 +118,34 @@ fn instant_of(deadline_ms: u64) -> Instant {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Instant::now() + Duration::from_millis(deadline_ms).saturating_sub(now)
+    Instant::now() + time_left(Duration::from_millis(deadline_ms), now)
+}
+
+/// The time between two times of the Unix epoch.
+///
+/// `cargo lambda watch` sends how long an invocation may take in place of a time, always ten minutes;
+/// nothing that is to happen lies within the epoch's first day.
+fn time_left(deadline: Duration, now: Duration) -> Duration {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    match deadline < DAY {
+        true => deadline,
+        false => deadline.saturating_sub(now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::lambda(1_800_000_900, 900)]
+    #[case::passed(1_799_999_999, 0)]
+    #[case::cargo_lambda(600, 600)]
+    fn time_left_is_that_of_the_host(#[case] deadline_s: u64, #[case] expected_s: u64) {
+        let now = Duration::from_secs(1_800_000_000);
+        let left = time_left(Duration::from_secs(deadline_s), now);
+        assert_eq!(left, Duration::from_secs(expected_s));
+    }
 }
