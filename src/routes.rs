@@ -227,7 +227,7 @@ pub(crate) async fn path_back(
 }
 
 /// The bucket's tags; none is no error.
-async fn bucket_tags(
+pub(crate) async fn bucket_tags(
     bucket: &Bucket,
     deadline: Instant,
 ) -> Result<Vec<aws_sdk_s3::types::Tag>, Failure> {
@@ -249,7 +249,7 @@ async fn bucket_tags(
     send(bucket, None, "GetBucketTagging", deadline, request).await
 }
 
-fn pairs(tags: &[aws_sdk_s3::types::Tag]) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn pairs(tags: &[aws_sdk_s3::types::Tag]) -> impl Iterator<Item = (&str, &str)> {
     tags.iter()
         .map(|tag| (tag.key.as_str(), tag.value.as_str()))
 }

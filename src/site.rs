@@ -14,7 +14,7 @@ use aws_config::profile::{
     ProfileFileCredentialsProvider, ProfileFileLoadError, ProfileFileRegionProvider, ProfileSet,
 };
 use aws_config::provider_config::ProviderConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_runtime::env_config::get_service_env_config;
 use aws_sdk_s3::Client;
@@ -184,15 +184,17 @@ impl Sites {
         http_client: SharedHttpClient,
         places: usize,
     ) -> Result<Self, SharedConfigError> {
+        let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client);
+        Self::load_with(loader, places).await
+    }
+
+    /// The same, with what `loader` is set to.
+    pub async fn load_with(loader: ConfigLoader, places: usize) -> Result<Self, SharedConfigError> {
         // A missing region must not send anyone to the instance metadata service.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .or_else(Region::from_static("us-east-1"));
-        let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client)
-            .region(region)
-            .load()
-            .await;
+        let shared = loader.region(region).load().await;
         let profiles = load_profiles(None).await.map_err(SharedConfigError)?;
         let home = shared.region().expect("a default was given").to_string();
         Ok(Self {

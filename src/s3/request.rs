@@ -270,6 +270,7 @@ fn permissions(operation: &str) -> &'static str {
         "GetBucketEncryption" => "s3:GetEncryptionConfiguration on the bucket",
         "GetBucketOwnershipControls" => "s3:GetBucketOwnershipControls on the bucket",
         "GetBucketLifecycleConfiguration" => "s3:GetLifecycleConfiguration on the bucket",
+        "ListBuckets" => "s3:ListAllMyBuckets",
         _ => "s3:ListBucket on the bucket",
     }
 }
