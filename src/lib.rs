@@ -28,7 +28,7 @@
 //! - [`error`], [`telemetry`], [`metrics`]: what went wrong, and who hears of it
 //!
 //! Two features are for laptops and not in the Lambda's binary: `local`, a world with an embedded
-//! S3 and a local Lambda, and `cli`, the command line.
+//! S3 and a local Lambda, and `cli`, the command line, with [`drift`] for whole buckets.
 //!
 //! Deliberately absent: a database, a lock, an order of events, a retry loop of our own around the
 //! SDK's, and anything written onto replicas that the master does not have.
@@ -37,6 +37,8 @@ pub mod change;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
+#[cfg(feature = "cli")]
+pub mod drift;
 pub mod envelope;
 pub mod error;
 mod excerpt;
