@@ -17,13 +17,16 @@ mod setup;
 mod simulate;
 mod spectator;
 mod store;
+mod sync;
+mod verify;
+mod walk;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::error::chain;
+use crate::error::{Failure, chain};
 use crate::local::live::LiveError;
 use crate::local::record::RecordError;
 
@@ -47,7 +50,9 @@ Examples:
   s3-replicator dev --master artifacts@us-east-1 --target copy@eu-central-1
   s3-replicator replay fixtures/recordings/*.jsonl
   s3-replicator setup --master artifacts --target copy@eu-central-1 --queue ARN --dry-run
-  s3-replicator doctor --master artifacts";
+  s3-replicator doctor --master artifacts
+  s3-replicator verify s3://artifacts
+  s3-replicator sync s3://artifacts --dry-run";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -75,6 +80,12 @@ enum Command {
     /// Runs the real reconcile under many schedules in virtual time, and finds those that diverge
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::Simulate),
+    /// Tells whether every replica is right, and which are not
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Verify),
+    /// Makes every replica right, by the same reconcile as the function
+    #[command(after_help = sync::EXAMPLES)]
+    Sync(sync::Sync),
     /// Runs the Lambda function in this process, as bootstrap does
     #[command(hide = true)]
     Function,
@@ -111,6 +122,30 @@ enum CommandError {
     /// Exit code 1, or 2 for what the user named.
     #[error(transparent)]
     Record(#[from] crate::local::record::RecordError),
+    /// Exit code 1.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// Exit code 1.
+    #[error(
+        "the notification rules of s3://{bucket}, which say what is replicated, could not be read; \
+         name a prefix instead, or all keys with s3://{bucket}/",
+        bucket = .0.place.bucket
+    )]
+    Unscoped(#[source] Failure),
+    /// Exit code 1.
+    #[error(
+        "the buckets among which another master of a target may be could not be listed, so nothing \
+         was done; without --delete nothing is deleted, and --assume-only-master says that there is \
+         no other"
+    )]
+    OtherMasters(#[source] Failure),
+    /// Exit code 1.
+    #[error("could not write {path}")]
+    Write {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// How a command ended.
@@ -140,6 +175,10 @@ pub fn main() -> ExitCode {
                 | CommandError::Live(LiveError::SeveralMasters { .. })
                 | CommandError::Record(RecordError::Exists(_)) => 2,
                 CommandError::World(_)
+                | CommandError::Failure(_)
+                | CommandError::OtherMasters(_)
+                | CommandError::Unscoped(_)
+                | CommandError::Write { .. }
                 | CommandError::Store(_)
                 | CommandError::Live(_)
                 | CommandError::Record(_) => 1,
@@ -162,6 +201,8 @@ fn run(command: Command) -> Result<Ended, CommandError> {
             Command::Replay(replay) => replay.run().await,
             Command::Setup(setup) => setup.run().await,
             Command::Doctor(doctor) => doctor.run().await,
+            Command::Verify(verify) => verify.run().await,
+            Command::Sync(sync) => sync.run().await,
             Command::Simulate(_) | Command::Function => unreachable!("they run without it"),
         }
     })

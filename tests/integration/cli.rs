@@ -24,6 +24,8 @@ fn text(bytes: &[u8]) -> String {
 #[case(&["replay", "--help"])]
 #[case(&["setup", "--help"])]
 #[case(&["doctor", "--help"])]
+#[case(&["verify", "--help"])]
+#[case(&["sync", "--help"])]
 fn help_is_no_error(#[case] arguments: &[&str]) {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(0));

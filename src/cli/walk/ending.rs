@@ -1,0 +1,52 @@
+//! How a walk ends that is not as it was meant.
+
+use super::arguments::WalkArguments;
+use super::form::quoted;
+use super::opened::Opened;
+use crate::cli::CommandError;
+use crate::drift::walk::Walked;
+
+impl WalkArguments {
+    /// No key at all was met: an error where something else was asked for than everything.
+    pub(crate) fn refuse_nothing(&self, opened: &Opened) -> Result<(), CommandError> {
+        let master = &self.master;
+        if self.start_after.is_some() {
+            return Ok(());
+        }
+        if !opened.selection.filter.is_any() {
+            return Err(CommandError::Input(format!(
+                "no key of {master} and of its targets matches the patterns"
+            )));
+        }
+        match master.rest.as_deref() {
+            None | Some("") => Ok(()),
+            Some(prefix) => Err(CommandError::Input(format!(
+                "no key of s3://{} and of its targets begins with `{}`",
+                master.bucket,
+                prefix.escape_debug()
+            ))),
+        }
+    }
+
+    /// Says what ended the walk early, and how to go on.
+    pub(crate) fn explain_early_end(&self, walked: &Walked) {
+        if walked.is_complete() {
+            return;
+        }
+        if let Some(failure) = &walked.failure {
+            anstream::eprintln!("error: not every key was seen: {}", failure.chain());
+        }
+        // An inventory is in no order to go on in.
+        let position = walked
+            .position
+            .as_ref()
+            .filter(|_| self.from_inventory.is_none());
+        match position {
+            Some(position) => anstream::eprintln!(
+                "to go on, give the same command with --start-after {}",
+                quoted(position.as_str())
+            ),
+            None => anstream::eprintln!("to go on, begin anew: no key is confirmed yet"),
+        }
+    }
+}
