@@ -2,6 +2,7 @@
 
 mod cli;
 mod deploy;
+mod drift;
 mod embedded_s3;
 mod fidelity;
 mod function;

@@ -121,7 +121,7 @@ impl Setting {
 }
 
 /// A client as any user has one.
-fn client(endpoint: &str, (access_key, secret_key): (&str, &str)) -> Client {
+pub(crate) fn client(endpoint: &str, (access_key, secret_key): (&str, &str)) -> Client {
     Client::from_conf(
         Config::builder()
             .behavior_version(BehaviorVersion::latest())
