@@ -6,6 +6,7 @@
 mod compose;
 mod container;
 mod cross_service;
+mod drift;
 mod harness;
 mod keeper;
 mod killed;
