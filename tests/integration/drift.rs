@@ -8,3 +8,4 @@ mod listings;
 pub(crate) mod place;
 pub(crate) mod repairs;
 mod scope;
+mod services;

@@ -146,6 +146,11 @@ impl Place {
         place
     }
 
+    /// One more variable for the program.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
     /// What the program finds in its environment.
     pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
