@@ -38,7 +38,6 @@ struct Inner {
     limits: Limits,
     /// All keys count as begun, since there is no end of them in sight.
     siblings: SetOnce<()>,
-    master_exists: OnceCell<()>,
 }
 
 /// What a look at one key has shown.
@@ -80,7 +79,6 @@ impl Subject {
             tag_counts: TagCounts::default(),
             limits,
             siblings: SetOnce::new_with(Some(())),
-            master_exists: OnceCell::new(),
         })))
     }
 
@@ -170,7 +168,8 @@ impl Subject {
             tag_counts: &self.0.tag_counts,
             limits: &self.0.limits,
             turn,
-            master_exists: &self.0.master_exists,
+            // Asked for every key: a walk lasts too long for one answer.
+            master_exists: &OnceCell::new(),
             silent: &Silent::default(),
             deadline: Instant::now() + MOVE,
         };

@@ -32,6 +32,18 @@ async fn extra_keys_stay_unless_deletes_are_asked_for() {
     assert_eq!(place.keys("replica-1").await, ["kept"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_delete_asks_for_the_master_and_its_bucket_once_more() {
+    let place = with_extra_keys().await;
+    let before = place.requests("HeadBucket").len();
+    let deleted = place.sync(&["--delete"]).await;
+    assert_eq!(deleted.count(0, "deleted"), 3, "{}", deleted.errors);
+    let all = place.requests("HeadBucket").into_iter().skip(before);
+    let of_master = all.filter(|entry| entry.bucket.as_deref() == Some("master"));
+    // To find its region, and to see that it is there.
+    assert_eq!(of_master.count(), 2 + 3);
+}
+
 #[rstest]
 #[case::too_many(&["--delete", "--max-delete", "2"], "more than --max-delete 2")]
 #[case::none_allowed(&["--delete", "--max-delete", "0"], "more than --max-delete 0")]
