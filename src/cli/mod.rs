@@ -62,21 +62,12 @@ enum Command {
     /// Keeps a local world up and replicates what any S3 client writes to it
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::Dev),
-    /// Does what `dev` does, and writes a recording of it
-    #[command(after_help = record::EXAMPLES)]
-    Record(record::Record),
     /// Replays recordings and judges their expectations
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Replay),
-    /// Has a bucket replicated: checks, shows what it would write, and writes it
-    #[command(after_help = setup::EXAMPLES)]
-    Setup(Box<setup::Setup>),
-    /// Finds out what keeps a bucket from being replicated, and says how to mend it
-    #[command(after_help = doctor::EXAMPLES)]
-    Doctor(Box<doctor::Doctor>),
-    /// Puts messages of a dead-letter queue back, for another chance
-    #[command(after_help = redrive::EXAMPLES)]
-    Redrive(redrive::Redrive),
+    /// Does what `dev` does, and writes a recording of it
+    #[command(after_help = record::EXAMPLES)]
+    Record(record::Record),
     /// Runs the real reconcile under many schedules in virtual time, and finds those that diverge
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(simulate::Simulate),
@@ -86,6 +77,15 @@ enum Command {
     /// Makes every replica right, by the same reconcile as the function
     #[command(after_help = sync::EXAMPLES)]
     Sync(sync::Sync),
+    /// Has a bucket replicated: checks, shows what it would write, and writes it
+    #[command(after_help = setup::EXAMPLES)]
+    Setup(Box<setup::Setup>),
+    /// Finds out what keeps a bucket from being replicated, and says how to mend it
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(Box<doctor::Doctor>),
+    /// Puts messages of a dead-letter queue back, for another chance
+    #[command(after_help = redrive::EXAMPLES)]
+    Redrive(redrive::Redrive),
     /// Runs the Lambda function in this process, as bootstrap does
     #[command(hide = true)]
     Function,
