@@ -27,7 +27,10 @@ struct MissingMetadata(i32);
 /// HEAD shows the count only to those who may read tags, and some stores never do. So the first
 /// such key of a bucket is asked for its tags, once a process.
 #[derive(Debug, Default)]
-pub struct TagCounts(Mutex<HashMap<(Service, String), Arc<OnceCell<Trust>>>>);
+pub struct TagCounts(Mutex<HashMap<(Service, String), Known>>);
+
+/// Set by the first key.
+type Known = Arc<OnceCell<Trust>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trust {
@@ -38,7 +41,7 @@ enum Trust {
 }
 
 impl TagCounts {
-    fn of(&self, bucket: &Bucket) -> Arc<OnceCell<Trust>> {
+    fn of(&self, bucket: &Bucket) -> Known {
         let id = (bucket.site.service.clone(), bucket.name.clone());
         let mut known = self.0.lock().expect("no holder of this lock panics");
         Arc::clone(known.entry(id).or_default())
