@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
@@ -16,6 +17,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use tokio::time::{Instant, timeout_at};
 
 use crate::change::ObjectKey;
@@ -37,6 +40,20 @@ pub(crate) struct NotStarted;
 #[derive(Debug, thiserror::Error)]
 #[error("could not load credentials for the site: {0}")]
 struct NoCredentials(&'static str);
+
+/// S3 refuses what is signed more than 15 minutes off, and cannot say so to HEAD:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "403, and the clock here is {minutes} minutes {direction} the store's; set it, and what failed \
+     comes again"
+)]
+struct ClockIsOff {
+    minutes: u64,
+    direction: &'static str,
+}
+
+const MOST_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// What S3 answered.
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +89,10 @@ where
     };
     match timeout_at(deadline, bounded).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => {
-            let kind = classify(&error);
-            Err(fail(kind, cause(operation, error)))
-        }
+        Ok(Err(error)) => match clock_is_off(&error, SystemTime::now()) {
+            Some(off) => Err(fail(Kind::Retryable, off.into())),
+            None => Err(fail(classify(&error), cause(operation, error))),
+        },
         Err(_) => Err(fail(Kind::NoAnswer, DeadlineReached.into())),
     }
 }
@@ -100,6 +117,28 @@ where
         ambiguous: unanswered.0.load(Ordering::Relaxed),
         resumed: false,
     }
+}
+
+/// Whether a request was refused because of the time at which it was signed.
+fn clock_is_off<E>(error: &SdkError<E, HttpResponse>, now: SystemTime) -> Option<ClockIsOff> {
+    let answer = error.raw_response()?;
+    if answer.status().as_u16() != 403 {
+        return None;
+    }
+    skew(answer.headers().get("date")?, now)
+}
+
+fn skew(date: &str, now: SystemTime) -> Option<ClockIsOff> {
+    let theirs = DateTime::from_str(date, Format::HttpDate).ok()?;
+    let theirs = SystemTime::try_from(theirs).ok()?;
+    let (off, direction) = match now.duration_since(theirs) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(behind) => (behind.duration(), "behind"),
+    };
+    (off >= MOST_SKEW).then_some(ClockIsOff {
+        minutes: off.as_secs() / 60,
+        direction,
+    })
 }
 
 fn status_of<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
@@ -337,9 +376,27 @@ fn was_sent(error: &ConnectorError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case::right("Sat, 28 Nov 2026 12:00:00 GMT", None)]
+    #[case::as_much_as_s3_takes("Sat, 28 Nov 2026 12:14:59 GMT", None)]
+    #[case::behind("Sat, 28 Nov 2026 13:00:00 GMT", Some((60, "behind")))]
+    #[case::ahead("Sat, 28 Nov 2026 11:40:00 GMT", Some((20, "ahead of")))]
+    #[case::no_date("yesterday", None)]
+    fn clock_is_held_against_the_stores(
+        #[case] date: &str,
+        #[case] expected: Option<(u64, &'static str)>,
+    ) {
+        // date --date='2026-11-28 12:00 UTC' +%s
+        let now = UNIX_EPOCH + Duration::from_secs(1_795_867_200);
+        let expected = expected.map(|(minutes, direction)| ClockIsOff { minutes, direction });
+        assert_eq!(skew(date, now), expected);
+    }
 
     #[rstest]
     #[case::s3_internal_error(500, Some("<?xml?><Error><Code>InternalError</Code></Error>"), false)]
