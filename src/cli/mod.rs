@@ -134,9 +134,8 @@ enum CommandError {
     Unscoped(#[source] Failure),
     /// Exit code 1.
     #[error(
-        "the buckets among which another master of a target may be could not be listed, so nothing \
-         was done; without --delete nothing is deleted, and --assume-only-master says that there is \
-         no other"
+        "whether another master replicates into a target could not be found out, so nothing was done; \
+         without --delete nothing is deleted, and --assume-only-master says that there is none"
     )]
     OtherMasters(#[source] Failure),
     /// Exit code 1.

@@ -104,22 +104,21 @@ impl Sync {
     /// Targets at which nothing is deleted, since another master replicates into them.
     async fn shared_targets(&self, opened: &Opened) -> Result<Vec<usize>, CommandError> {
         let others = other_masters(&opened.sites, &opened.subject).await;
-        for failure in &others.unread {
+        let unknown = others.unlisted.iter().chain(&others.unread);
+        for failure in unknown {
+            if !self.assume_only_master {
+                return Err(CommandError::OtherMasters(failure.clone()));
+            }
             anstream::eprintln!(
-                "warning: a bucket that may be another master was not looked at: {}",
+                "warning: who else replicates into a target is not known: {}",
                 failure.chain()
             );
-        }
-        if let Some(failure) = others.unlisted.first()
-            && !self.assume_only_master
-        {
-            return Err(CommandError::OtherMasters(failure.clone()));
         }
         let mut shared = Vec::new();
         for (target, master) in others.found {
             let name = &opened.subject.targets()[target].name;
             anstream::eprintln!(
-                "warning: nothing is deleted at {name}: s3://{master} replicates into it as well"
+                "warning: nothing is deleted at {name}: the tags of s3://{master} name it as well"
             );
             shared.push(target);
         }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::spectator::{json as print_json, line};
 use super::walk::arguments::WalkArguments;
-use super::walk::form::{counted, quoted, size};
+use super::walk::form::{counted, size};
 use super::walk::interrupt;
 use super::walk::opened::Opened;
 use super::walk::progress::Progress;
@@ -191,8 +191,12 @@ impl Report {
             }
         };
         self.keys += 1;
-        let is_drift = |finding: &Finding| finding.verdict.as_ref().is_ok_and(|it| it.is_drift());
-        if findings.iter().any(is_drift)
+        // A job would delete what is extra, without any of the questions that `sync --delete` asks.
+        let is_to_repair = |finding: &Finding| {
+            let verdict = finding.verdict.as_ref().ok();
+            verdict.is_some_and(|it| it.is_drift() && *it != Verdict::Extra)
+        };
+        if findings.iter().any(is_to_repair)
             && let Some(manifest) = &mut self.manifest
             && let Err(error) = manifest.add(&self.master, &key)
         {
@@ -294,13 +298,13 @@ impl Report {
             ));
         }
         if differing > 0 {
-            let master = quoted(&arguments.master.to_string());
+            let scope = arguments.scope();
             let delete = match total(&self.tallies, "extra").keys {
                 0 => "",
                 _ => " --delete",
             };
             line(format_args!(
-                "`s3-replicator sync {master}{delete}` repairs them"
+                "`s3-replicator sync {scope}{delete}` repairs them"
             ));
         }
     }

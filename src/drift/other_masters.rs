@@ -2,7 +2,11 @@
 //!
 //! What is looked at: the tags of every bucket that can be listed with the credentials of the
 //! master's site and of each target's. A master in an account of which we know nothing is not seen.
+//!
+//! Invariant: what cannot be told counts as another master. An entry with a target's name whose site
+//! only its owner can resolve, or that is misspelt, may mean that target.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -29,6 +33,15 @@ pub struct OtherMasters {
     pub unlisted: Vec<Failure>,
     /// Buckets whose tags could not be read.
     pub unread: Vec<Failure>,
+}
+
+impl OtherMasters {
+    fn found(&mut self, subject: &Subject, master: &Bucket, may_be: impl Fn(&Bucket) -> bool) {
+        let targets = (0..).zip(subject.targets());
+        let named = targets.filter(|(_, target)| may_be(target));
+        self.found
+            .extend(named.map(|(target, _)| (target, master.name.clone())));
+    }
 }
 
 /// Looks for buckets beside the master whose tags name one of its targets.
@@ -67,18 +80,24 @@ pub async fn other_masters(sites: &Sites, subject: &Subject) -> OtherMasters {
                     continue;
                 }
             };
-            for named in parse(pairs(&tags), |name| sites.is_profile(name)).targets {
-                let Ok(site) = sites.get(&named.site).await else {
-                    continue;
+            let list = parse(pairs(&tags), |name| sites.is_profile(name));
+            for named in list.targets {
+                let site = sites.get(&named.site).await.ok();
+                let may_be = |target: &Bucket| match &site {
+                    Some(site) => {
+                        let site = Arc::clone(site);
+                        let name = named.bucket.clone();
+                        *target == Bucket { name, site }
+                    }
+                    None => target.name == named.bucket,
                 };
-                let named = Bucket {
-                    name: named.bucket,
-                    site,
-                };
-                let target = subject.targets().iter().position(|it| *it == named);
-                other
-                    .found
-                    .extend(target.map(|target| (target, bucket.name.clone())));
+                other.found(subject, &bucket, may_be);
+            }
+            let misread = list.problems.iter().flat_map(|it| it.entry.split(' '));
+            for entry in misread {
+                let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+                let name = entry.split(|c| !is_of_name(c)).next().unwrap_or_default();
+                other.found(subject, &bucket, |target| target.name == name);
             }
         }
     }
@@ -87,7 +106,9 @@ pub async fn other_masters(sites: &Sites, subject: &Subject) -> OtherMasters {
 
 /// The buckets of the service that `known` is at, each at its own region where the store says it.
 async fn buckets_of(sites: &Sites, known: &Bucket) -> Result<Vec<Bucket>, Failure> {
-    let pages = known.site.client.list_buckets().into_paginator().items();
+    // S3 tells regions to whoever asks for anything: a number will do.
+    let list = known.site.client.list_buckets().max_buckets(1000);
+    let pages = list.into_paginator().items();
     let listed = async { pages.send().collect::<Result<Vec<_>, _>>().await };
     let deadline = Instant::now() + PATIENCE;
     let listed = send(known, None, "ListBuckets", deadline, listed).await?;
@@ -103,7 +124,7 @@ async fn buckets_of(sites: &Sites, known: &Bucket) -> Result<Vec<Bucket>, Failur
 }
 
 /// The region's site, where it is the same service; the one that listed it elsewhere.
-async fn site_of(sites: &Sites, known: &Bucket, region: Option<&str>) -> std::sync::Arc<Site> {
+async fn site_of(sites: &Sites, known: &Bucket, region: Option<&str>) -> Arc<Site> {
     let named = match region {
         Some(region) => sites.get(region).await.ok(),
         None => None,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::form::quoted;
 use super::patterns::Patterns;
 use crate::change::ObjectKey;
 use crate::targets::is_bucket_name;
@@ -93,6 +94,32 @@ pub(crate) struct WalkArguments {
     /// Prints JSON Lines
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl WalkArguments {
+    /// What says which keys are meant, as it is typed again: no more may be repaired, or deleted,
+    /// than was looked at.
+    pub(crate) fn scope(&self) -> String {
+        let mut scope = quoted(&self.master.to_string());
+        let mut add = |name: &str, value: &str| {
+            scope.push_str(&format!(" --{name} {}", quoted(value)));
+        };
+        if let Some(site) = &self.site {
+            add("site", site);
+        }
+        for pattern in &self.patterns.0 {
+            let name = if pattern.include {
+                "include"
+            } else {
+                "exclude"
+            };
+            add(name, &pattern.glob);
+        }
+        if let Some(key) = &self.start_after {
+            add("start-after", key.as_str());
+        }
+        scope
+    }
 }
 
 fn key(text: &str) -> Result<ObjectKey, String> {

@@ -107,7 +107,7 @@ async fn nothing_is_deleted_where_another_master_replicates_as_well() {
     assert!(
         synced
             .errors
-            .contains("s3://other-master replicates into it"),
+            .contains("the tags of s3://other-master name it"),
         "{}",
         synced.errors
     );
@@ -130,6 +130,51 @@ async fn other_masters_that_cannot_be_looked_for_forbid_deletes() {
     let sure = place.sync(&["--delete", "--assume-only-master"]).await;
     assert_eq!(sure.code, Some(0), "{}", sure.errors);
     assert_eq!(place.keys("replica-1").await, ["kept"]);
+}
+
+#[rstest]
+#[case::profile_of_theirs("replica-1@dc-frankfurt")]
+#[case::misspelt("replica-1=us-east-1")]
+#[tokio::test(flavor = "multi_thread")]
+async fn entry_that_only_its_owner_understands_forbids_deletes_at_its_target(#[case] entry: &str) {
+    let place = with_extra_keys().await;
+    place.create("other-master").await;
+    let targets = [("ReplicatedTargetBuckets", entry)];
+    place.tag("other-master", &targets).await;
+    let synced = place.sync(&["--delete"]).await;
+    assert!(
+        synced.errors.contains("s3://other-master"),
+        "{}",
+        synced.errors
+    );
+    assert_eq!(place.keys("replica-1").await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bucket_whose_tags_cannot_be_read_may_be_another_master() {
+    let place = with_extra_keys().await;
+    place.create("other-master").await;
+    place.fault("GetBucketTagging", "other-master", 0, Effect::Answer(403));
+    let refused = place.sync(&["--delete"]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.errors.contains("--assume-only-master")
+            && refused.errors.contains("s3://other-master"),
+        "{}",
+        refused.errors
+    );
+    assert_eq!(place.keys("replica-1").await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_verify_suggests_reaches_no_further_than_verify_did() {
+    let place = with_extra_keys().await;
+    let place_of_keys = ["s3://master", "--exclude", "extra-1", "--exclude", "*-2"];
+    let child = place.start(&[&["verify"], &place_of_keys[..]].concat());
+    let told = place.ran(child).await;
+    let suggested =
+        "`s3-replicator sync s3://master --exclude extra-1 --exclude '*-2' --delete` repairs them";
+    assert!(told.text.contains(suggested), "{}", told.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
