@@ -37,9 +37,10 @@ pub(super) struct Wanted {
 /// One write.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Change {
-    /// The whole policy of a queue.
+    /// The whole policy of a queue, for the sake of one statement.
     QueuePolicy {
         queue: Arn,
+        id: String,
         before: Option<Value>,
         after: Option<Value>,
     },
@@ -208,6 +209,7 @@ fn grant(found: &Found, destination: &Destination, master: &str, account: &str) 
     Some(match destination {
         Destination::Queue(queue) => Change::QueuePolicy {
             queue: queue.clone(),
+            id: grant.id(),
             before: found.policy.clone(),
             after: Some(with_statement(found.policy.as_ref(), statement)),
         },
@@ -228,6 +230,7 @@ fn revocation(found: &Found, destination: &Destination, master: &str) -> Option<
             queue: queue.clone(),
             before: found.policy.clone(),
             after: without_statement(found.policy.as_ref()?, &id),
+            id,
         },
         Destination::Function(function) => Change::Statement {
             function: function.clone(),

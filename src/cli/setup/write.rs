@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::plan::Change;
-use super::policy::statement_of;
+use super::policy::{statement_of, with_statement, without_statement};
 use super::rules::are_equal;
 use super::tags::Tags;
 use crate::cli::account::{Account, CallFailed, ask, call};
@@ -26,6 +26,11 @@ use crate::site::Bucket;
 const PROPAGATION: Duration = Duration::from_secs(90);
 /// How long to wait before S3 is asked to look again.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long somebody else's write that was under way may take to show.
+const SETTLING: Duration = Duration::from_secs(1);
+/// How often a statement that somebody else's write has taken away is put again.
+const ATTEMPTS: u32 = 5;
 
 /// Why a change was not written.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +70,10 @@ pub(super) async fn write(
     match change {
         Change::QueuePolicy {
             queue,
+            id,
             before,
             after,
-        } => write_policy(account, queue, before.as_ref(), after.as_ref()).await,
+        } => write_policy(account, queue, id, before.as_ref(), after.as_ref()).await,
         Change::Statement {
             function,
             id,
@@ -101,9 +107,12 @@ pub(super) async fn write(
     }
 }
 
+/// SQS has no conditional write: of two who write at once the later one takes the earlier one's
+/// statement away. So it is looked whether ours has stayed, and put among what is there then.
 async fn write_policy(
     account: &Account,
     arn: &Arn,
+    id: &str,
     before: Option<&Value>,
     after: Option<&Value>,
 ) -> Result<(), WriteError> {
@@ -111,14 +120,28 @@ async fn write_policy(
     if queue.policy().as_ref() != before {
         return Err(WriteError::Changed);
     }
-    // An empty text takes the policy away.
-    let text = after.map(Value::to_string).unwrap_or_default();
-    let set = account.sqs(&arn.region).set_queue_attributes();
-    let set = set
-        .queue_url(&queue.url)
-        .attributes(QueueAttributeName::Policy, text);
-    call("sqs:SetQueueAttributes", arn.as_str(), set.send()).await?;
-    Ok(())
+    let (old, wanted) = (statement_of(before, id), statement_of(after, id));
+    let mut policy = after.cloned();
+    for _ in 0..ATTEMPTS {
+        // An empty text takes the policy away.
+        let text = policy.as_ref().map(Value::to_string).unwrap_or_default();
+        let set = account.sqs(&arn.region).set_queue_attributes();
+        let set = set
+            .queue_url(&queue.url)
+            .attributes(QueueAttributeName::Policy, text);
+        call("sqs:SetQueueAttributes", arn.as_str(), set.send()).await?;
+        sleep(SETTLING).await;
+        let there = queue::Queue::read(account, arn).await?.policy();
+        let found = statement_of(there.as_ref(), id);
+        if found.is_some() == wanted.is_some() && found != old {
+            return Ok(());
+        }
+        policy = match &wanted {
+            Some(statement) => Some(with_statement(there.as_ref(), statement.clone())),
+            None => there.and_then(|there| without_statement(&there, id)),
+        };
+    }
+    Err(WriteError::Changed)
 }
 
 async fn remove_permission(

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 
 pub(super) const ACCOUNT: &str = "000000000000";
 pub(super) const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:events";
@@ -31,6 +32,8 @@ pub(super) struct Things {
     pub(super) mappings: Vec<Value>,
     /// Actions that are refused.
     pub(super) denied: Vec<String>,
+    /// What the next writes of a queue wait at for each other.
+    pub(super) writers: Option<Arc<Barrier>>,
     /// Actions that the role lacks.
     pub(super) lacking: Vec<String>,
 }
@@ -104,6 +107,14 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let is_write = headers
+        .get("x-amz-target")
+        .is_some_and(|it| it == "AmazonSQS.SetQueueAttributes");
+    let writers = things.lock().unwrap().writers.clone();
+    if let Some(writers) = writers.filter(|_| is_write) {
+        writers.wait().await;
+        things.lock().unwrap().writers = None;
+    }
     let mut things = things.lock().unwrap();
     let text = String::from_utf8(body.to_vec()).unwrap();
     if let Some(target) = headers.get("x-amz-target") {

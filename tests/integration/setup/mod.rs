@@ -7,11 +7,13 @@ mod refused;
 mod stage;
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 use tokio::time::{Instant, sleep};
 
 use self::aws::{FUNCTION, QUEUE};
@@ -127,6 +129,28 @@ async fn policy_that_nobody_had_is_taken_away_whole() {
     assert!(stage.snapshot().await.queue_policy.is_some());
     stage.run(&["setup", "--master", "master", "--undo"]).await;
     assert_eq!(stage.snapshot().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn masters_of_one_queue_that_are_set_up_at_once_are_both_let_in() {
+    let stage = Stage::set().await;
+    stage.create("other", "us-east-1").await;
+    let both = Arc::new(Barrier::new(2));
+    stage.aws.with(|things| things.writers = Some(both));
+    let target = ["--target", "replica-1@eu-west-1", "--queue", QUEUE];
+    let (one, two) = (
+        [&["setup", "--master", "master"], &target[..]].concat(),
+        [&["setup", "--master", "other"], &target[..]].concat(),
+    );
+    let (one, two) = tokio::join!(stage.run(&one), stage.run(&two));
+    for output in [one, two] {
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    }
+    let policy = stage.snapshot().await.queue_policy.unwrap();
+    let all = policy["Statement"].as_array().unwrap().iter();
+    let mut let_in: Vec<&str> = all.map(|it| it["Sid"].as_str().unwrap()).collect();
+    let_in.sort_unstable();
+    assert_eq!(let_in, ["s3-replicator-master", "s3-replicator-other"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
