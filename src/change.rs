@@ -60,8 +60,7 @@ impl ObjectKey {
 
     /// Encodes the key exactly as AWS does in its notifications.
     pub fn to_form_urlencoded(&self) -> String {
-        let encoded: Cow<'_, str> = utf8_percent_encode(&self.0, ENCODED_IN_NOTIFICATIONS).into();
-        encoded.replace(' ', "+")
+        encode_filter(&self.0)
     }
 
     /// The decoded key.
@@ -80,6 +79,20 @@ impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What a prefix or suffix in a notification configuration stands for: S3 has it encoded there, as
+/// the keys of its notifications. What is not encoded properly stands for itself.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html>
+pub fn decode_filter(value: &str) -> String {
+    let decoded = ObjectKey::from_form_urlencoded(value);
+    decoded.map_or_else(|_| value.to_owned(), |key| key.as_str().to_owned())
+}
+
+/// A prefix or suffix as a notification configuration has it: the inverse of [`decode_filter`].
+pub fn encode_filter(text: &str) -> String {
+    let encoded: Cow<'_, str> = utf8_percent_encode(text, ENCODED_IN_NOTIFICATIONS).into();
+    encoded.replace(' ', "+")
 }
 
 /// Where the first `%` without two hexadecimal digits stands.

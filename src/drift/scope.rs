@@ -4,6 +4,7 @@
 use aws_sdk_s3::types::{Event, FilterRuleName, NotificationConfigurationFilter};
 use tokio::time::Instant;
 
+use crate::change::decode_filter;
 use crate::error::Failure;
 use crate::s3::send;
 use crate::site::Bucket;
@@ -105,7 +106,7 @@ fn rule(filter: Option<NotificationConfigurationFilter>) -> Rule {
         .and_then(|key| key.filter_rules);
     let mut rule = Rule::default();
     for part in rules.unwrap_or_default() {
-        let value = part.value.unwrap_or_default();
+        let value = decode_filter(&part.value.unwrap_or_default());
         // AWS says `Prefix`, other stores `prefix`.
         match part.name.as_ref().map(FilterRuleName::as_str) {
             Some(name) if name.eq_ignore_ascii_case("prefix") => rule.prefix = value,
@@ -118,6 +119,7 @@ fn rule(filter: Option<NotificationConfigurationFilter>) -> Rule {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_s3::types::{FilterRule, S3KeyFilter};
     use rstest::rstest;
 
     use super::*;
@@ -128,6 +130,15 @@ mod tests {
             suffix: (*suffix).to_owned(),
         };
         Scope::of_rules(rules.iter().map(rule).collect())
+    }
+
+    #[test]
+    fn filter_is_decoded() {
+        let prefix = FilterRule::builder().name(FilterRuleName::Prefix);
+        let prefix = prefix.value("a+b%2Bc/%C3%A9").build();
+        let key = S3KeyFilter::builder().filter_rules(prefix).build();
+        let filter = NotificationConfigurationFilter::builder().key(key);
+        assert_eq!(rule(Some(filter.build())).prefix, "a b+c/é");
     }
 
     #[rstest]

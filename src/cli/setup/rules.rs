@@ -10,6 +10,7 @@ use aws_sdk_s3::types::{
 use serde_json::{Value, json};
 
 use super::super::arn::Destination;
+use crate::change::{decode_filter, encode_filter};
 
 /// The id of our rule.
 pub(in crate::cli) const RULE: &str = "s3-replicator";
@@ -23,7 +24,7 @@ pub(in crate::cli) const EVENTS: [&str; 4] = [
     "s3:LifecycleExpiration:*",
 ];
 
-/// One rule, whatever it sends to.
+/// One rule, whatever it sends to. Prefix and suffix are those of keys, not encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct Rule {
     pub(in crate::cli) id: String,
@@ -249,7 +250,11 @@ fn rule(
     events: &[Event],
     filter: Option<&NotificationConfigurationFilter>,
 ) -> Rule {
-    Rule::new(id, arn, events, filters(filter))
+    let filters: Vec<(&str, String)> = filters(filter)
+        .map(|(name, value)| (name, decode_filter(value)))
+        .collect();
+    let filters = filters.iter().map(|(name, text)| (*name, text.as_str()));
+    Rule::new(id, arn, events, filters)
 }
 
 fn filters(filter: Option<&NotificationConfigurationFilter>) -> impl Iterator<Item = (&str, &str)> {
@@ -269,7 +274,10 @@ fn filter(wanted: &Rule) -> Option<NotificationConfigurationFilter> {
     let filters: Vec<FilterRule> = named
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| FilterRule::builder().name(name).value(value).build())
+        .map(|(name, text)| {
+            let value = encode_filter(text);
+            FilterRule::builder().name(name).value(value).build()
+        })
         .collect();
     (!filters.is_empty()).then(|| {
         let key = S3KeyFilter::builder().set_filter_rules(Some(filters));

@@ -7,6 +7,8 @@
 use s3s::dto::{EventList, NotificationConfiguration, NotificationConfigurationFilter};
 use s3s::{S3Result, s3_error};
 
+use crate::change::decode_filter;
+
 /// Where a notification goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -47,6 +49,7 @@ pub(super) struct Rule {
     pub(super) id: String,
     pub(super) destination: Destination,
     events: Vec<String>,
+    /// Of keys, not encoded as in the configuration; so is the suffix.
     prefix: String,
     suffix: String,
 }
@@ -217,7 +220,7 @@ fn rule(
             .name
             .as_ref()
             .map(|name| name.as_str().to_ascii_lowercase());
-        let value = one.value.clone().unwrap_or_default();
+        let value = decode_filter(one.value.as_deref().unwrap_or_default());
         match name.as_deref() {
             Some("prefix") => rule.prefix = value,
             Some("suffix") => rule.suffix = value,
@@ -308,6 +311,15 @@ mod tests {
     ) {
         let rules = parse(vec![queue(&[pattern], "a/", ".txt")]).unwrap();
         assert_eq!(rules[0].matches(event, key), expected);
+    }
+
+    #[rstest]
+    #[case::as_it_is("a b+c/é.txt", true)]
+    #[case::as_it_is_written("a+b%2Bc/%C3%A9.txt", false)]
+    fn filter_is_decoded(#[case] key: &str, #[case] expected: bool) {
+        let encoded = queue(&["s3:ObjectCreated:*"], "a+b%2Bc/%C3%A9", ".txt");
+        let rules = parse(vec![encoded]).unwrap();
+        assert_eq!(rules[0].matches("ObjectCreated:Put", key), expected);
     }
 
     #[rstest]

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
@@ -18,14 +19,17 @@ async fn is_empty(stage: &Stage) {
     }
 }
 
+#[rstest]
+#[case::plain("in/")]
+#[case::encoded_in_the_rule("a b+c/é")]
 #[tokio::test(flavor = "multi_thread")]
-async fn canary_arrives_by_the_rule_that_was_written() {
+async fn canary_arrives_by_the_rule_that_was_written(#[case] prefix: &str) {
     let stage = Stage::set().await;
     let arguments = [
         "--function",
         FUNCTION,
         "--prefix",
-        "in/",
+        prefix,
         "--suffix",
         ".txt",
         "--wait=60",

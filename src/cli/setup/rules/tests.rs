@@ -38,7 +38,10 @@ fn others(events: &[&str], prefix: &str, suffix: &str) -> NotificationConfigurat
 #[rstest]
 fn rule_is_added_once_and_taken_away_again(
     #[values(QUEUE, FUNCTION)] arn: &str,
-    #[values(("", ""), ("in/", ""), ("in/", ".txt"))] (prefix, suffix): (&str, &str),
+    #[values(("", ""), ("in/", ""), ("in/", ".txt"), ("a b+c/é", "%"))] (prefix, suffix): (
+        &str,
+        &str,
+    ),
 ) {
     let before = others(&["s3:ObjectRestore:Post"], "a/", "");
     let wanted = wanted(arn, prefix, suffix);
@@ -65,6 +68,8 @@ fn earlier_rule_of_ours_is_replaced(#[values(QUEUE, FUNCTION)] earlier: &str) {
 #[case::expired(&["s3:LifecycleExpiration:Delete"], "", "", "", "", true)]
 #[case::other_event(&["s3:ObjectRestore:*", "s3:Replication:*"], "", "", "", "", false)]
 #[case::other_prefix(&["s3:ObjectCreated:*"], "a/", "", "b/", "", false)]
+#[case::other_prefix_that_is_encoded(&["s3:ObjectCreated:*"], "a+b/", "", "a+b/", "", false)]
+#[case::nested_prefix_that_is_encoded(&["s3:ObjectCreated:*"], "a+b/", "", "a b/c", "", true)]
 #[case::nested_prefix(&["s3:ObjectCreated:*"], "a/", "", "a/b", "", true)]
 #[case::other_suffix(&["s3:ObjectCreated:*"], "a/", ".png", "a/", ".txt", false)]
 #[case::nested_suffix(&["s3:ObjectCreated:*"], "a/", "g", "a/", ".png", true)]
@@ -99,6 +104,17 @@ fn rule_that_somebody_else_made_alike_is_left_as_it_is() {
         .build();
     assert_eq!(with_rule(&before, &wanted(QUEUE, "", "")).unwrap(), before);
     assert_eq!(without_rule(&before), before);
+}
+
+#[test]
+fn filter_is_written_as_s3_reads_it() {
+    let before = NotificationConfiguration::builder().build();
+    let merged = with_rule(&before, &wanted(QUEUE, "a b+c/é", ".txt")).unwrap();
+    let written = filters(merged.queue_configurations()[0].filter());
+    assert_eq!(
+        written.collect::<Vec<_>>(),
+        [("prefix", "a+b%2Bc/%C3%A9"), ("suffix", ".txt")]
+    );
 }
 
 #[test]
