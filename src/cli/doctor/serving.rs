@@ -86,7 +86,13 @@ fn permission(
         "s3-replicator setup --master {name} {}",
         destination.option()
     );
-    if !grant(owner).is_given_by(policy.as_ref()) {
+    if let Some(denial) = grant(owner).denial(policy.as_ref()) {
+        Finding::error(
+            "permission",
+            format!("{denial} of the policy of {arn} keeps s3://{name} out"),
+            "take it away, or except s3.amazonaws.com in it: no other statement outweighs it",
+        )
+    } else if !grant(owner).is_given_by(policy.as_ref()) {
         let found = format!(
             "{arn} does not let s3://{name} of account {owner} in ({})",
             destination.action()

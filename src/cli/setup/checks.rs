@@ -4,6 +4,7 @@ use aws_sdk_s3::types::NotificationConfiguration;
 use futures_util::future::join_all;
 
 use super::plan::{Found, Wanted, destination_of};
+use super::policy::Grant;
 use super::rules::{EVENTS, Rule, ours, rules};
 use super::tags::{Entry, Tags, name_targets, unfit};
 use super::write::read_notifications;
@@ -89,12 +90,33 @@ pub(super) async fn check(
         }
         let (found, read) = look_at(account, destination, question).await;
         findings.extend(found);
+        if let (Some(identity), false) = (&identity, question.undo) {
+            let grant = Grant {
+                destination,
+                master: &question.master,
+                account: &identity.account,
+            };
+            findings.extend(denied(&grant, read.as_ref()));
+        }
         policy = read;
     }
+    let earlier =
+        destination_of(&notifications).filter(|it| Some(it) != wanted.destination.as_ref());
+    let earlier = match earlier {
+        Some(destination) => match policy_of(account, &destination).await {
+            Ok(policy) => Some((destination, policy)),
+            Err(error) => {
+                findings.push(unreachable("permission", &error));
+                None
+            }
+        },
+        None => None,
+    };
     let found = Found {
         tags,
         notifications,
         policy,
+        earlier,
     };
     let checked = Checked {
         master,
@@ -116,7 +138,10 @@ fn wanted(question: &Question, notifications: &NotificationConfiguration) -> Wan
         master: question.master.clone(),
         targets: question.targets.clone(),
         deletes: question.deletes,
-        destination: destination_of(notifications, question.destination.as_ref()),
+        destination: question
+            .destination
+            .clone()
+            .or_else(|| destination_of(notifications)),
         prefix: kept(&question.prefix, |rule| &rule.prefix),
         suffix: kept(&question.suffix, |rule| &rule.suffix),
     }
@@ -256,6 +281,35 @@ async fn look_at(
                 }
             }
         }
+    }
+}
+
+/// That a statement of the policy keeps the bucket's events out: ours would change nothing.
+fn denied(grant: &Grant<'_>, policy: Option<&serde_json::Value>) -> Option<Finding> {
+    let denial = grant.denial(policy)?;
+    let arn = grant.destination.arn();
+    Some(Finding::error(
+        "permission",
+        format!(
+            "{denial} of the policy of {arn} keeps s3://{} out",
+            grant.master
+        ),
+        "take it away, or except s3.amazonaws.com in it: no other statement outweighs it",
+    ))
+}
+
+/// The policy of a destination; what is gone has none.
+async fn policy_of(
+    account: &Account,
+    destination: &Destination,
+) -> Result<Option<serde_json::Value>, crate::cli::account::CallFailed> {
+    match destination {
+        Destination::Queue(arn) => match Queue::read(account, arn).await {
+            Ok(queue) => Ok(queue.policy()),
+            Err(error) if error.is_absence() => Ok(None),
+            Err(error) => Err(error),
+        },
+        Destination::Function(function) => policy(account, function).await,
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is to be changed: a list of changes with before and after.
 //!
 //! Pure. Invariant: the order of a plan is the order of writing. Permissions come before the rule
-//! that needs them, and the tag comes last, when everything that it starts is in place; taking
-//! away goes the other way round.
+//! that needs them, and the tag comes when everything that it starts is in place; taking away goes
+//! the other way round. What an earlier destination was allowed is taken away at the very end.
 
 use anstyle::{AnsiColor, Style};
 use aws_sdk_s3::types::NotificationConfiguration;
@@ -21,6 +21,8 @@ pub(super) struct Found {
     pub(super) notifications: NotificationConfiguration,
     /// The policy of the destination.
     pub(super) policy: Option<Value>,
+    /// Where our rule sends events now, if that is somewhere else, with its policy.
+    pub(super) earlier: Option<(Destination, Option<Value>)>,
 }
 
 /// What was asked for.
@@ -146,19 +148,29 @@ pub(super) fn plan(
     is_profile: impl Fn(&str) -> bool,
 ) -> Result<Vec<Change>, Vec<Conflict>> {
     let (mut changes, mut conflicts) = (Vec::new(), Vec::new());
+    let mut left = None;
     if let Some(destination) = &wanted.destination {
         if let Some(account) = account {
             changes.extend(grant(found, destination, &wanted.master, account));
         }
         let rule = Rule::ours(destination, &wanted.prefix, &wanted.suffix);
         match with_rule(&found.notifications, &rule) {
-            Ok(after) => changes.extend(notifications(&found.notifications, after)),
+            Ok(after) => {
+                left = found.earlier.as_ref().filter(|(earlier, _)| {
+                    ours(&after).is_none_or(|rule| rule.arn != earlier.arn())
+                });
+                changes.extend(notifications(&found.notifications, after));
+            }
             Err(rules) => conflicts.extend(rules.into_iter().map(Conflict::Rule)),
         }
     }
     match with_targets(&found.tags, &wanted.targets, wanted.deletes, is_profile) {
         Ok(after) => changes.extend(tags(&found.tags, after)),
         Err(problems) => conflicts.extend(problems.into_iter().map(Conflict::Tag)),
+    }
+    // What is not sent to any longer needs no permission any longer.
+    if let Some((earlier, policy)) = left {
+        changes.extend(revocation(policy.as_ref(), earlier, &wanted.master));
     }
     if conflicts.is_empty() {
         Ok(changes)
@@ -180,20 +192,17 @@ pub(super) fn undo(found: &Found, wanted: &Wanted) -> Vec<Change> {
         &found.notifications,
         without_rule(&found.notifications),
     ));
-    if let Some(destination) = &wanted.destination {
-        changes.extend(revocation(found, destination, &wanted.master));
+    let named = wanted.destination.as_ref().map(|it| (it, &found.policy));
+    let earlier = found.earlier.as_ref().map(|(it, policy)| (it, policy));
+    for (destination, policy) in named.into_iter().chain(earlier) {
+        changes.extend(revocation(policy.as_ref(), destination, &wanted.master));
     }
     changes
 }
 
-/// Whose permission `undo` has to look at: what was named, or where our rule sends to.
-pub(super) fn destination_of(
-    notifications: &NotificationConfiguration,
-    named: Option<&Destination>,
-) -> Option<Destination> {
-    named
-        .cloned()
-        .or_else(|| ours(notifications)?.arn.parse().ok())
+/// Where our rule sends events now.
+pub(super) fn destination_of(notifications: &NotificationConfiguration) -> Option<Destination> {
+    ours(notifications)?.arn.parse().ok()
 }
 
 fn grant(found: &Found, destination: &Destination, master: &str, account: &str) -> Option<Change> {
@@ -206,6 +215,10 @@ fn grant(found: &Found, destination: &Destination, master: &str, account: &str) 
         return None;
     }
     let statement = grant.statement();
+    // It is there already, and something else of the policy denies it: no write mends that.
+    if statement_of(found.policy.as_ref(), &grant.id()).as_ref() == Some(&statement) {
+        return None;
+    }
     Some(match destination {
         Destination::Queue(queue) => Change::QueuePolicy {
             queue: queue.clone(),
@@ -222,14 +235,14 @@ fn grant(found: &Found, destination: &Destination, master: &str, account: &str) 
     })
 }
 
-fn revocation(found: &Found, destination: &Destination, master: &str) -> Option<Change> {
+fn revocation(policy: Option<&Value>, destination: &Destination, master: &str) -> Option<Change> {
     let id = statement_id(master);
-    let statement = statement_of(found.policy.as_ref(), &id)?;
+    let statement = statement_of(policy, &id)?;
     Some(match destination {
         Destination::Queue(queue) => Change::QueuePolicy {
             queue: queue.clone(),
-            before: found.policy.clone(),
-            after: without_statement(found.policy.as_ref()?, &id),
+            before: policy.cloned(),
+            after: without_statement(policy?, &id),
             id,
         },
         Destination::Function(function) => Change::Statement {

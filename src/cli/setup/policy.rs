@@ -52,11 +52,22 @@ impl Grant<'_> {
     /// Whether a policy lets the bucket send.
     pub(in crate::cli) fn is_given_by(&self, policy: Option<&Value>) -> bool {
         let all = policy.map(statements).unwrap_or_default();
-        let about = |effect: &str| {
-            all.iter()
-                .any(|it| it["Effect"] == *effect && self.matches(it))
-        };
-        about("Allow") && !about("Deny")
+        let is_allowed = all
+            .iter()
+            .any(|it| it["Effect"] == "Allow" && self.matches(it));
+        is_allowed && self.denial(policy).is_none()
+    }
+
+    /// The statement that keeps the bucket from sending whatever others allow: its id, in words.
+    pub(in crate::cli) fn denial(&self, policy: Option<&Value>) -> Option<String> {
+        let all = policy.map(statements).unwrap_or_default();
+        let denial = all
+            .iter()
+            .find(|it| it["Effect"] == "Deny" && self.matches(it))?;
+        Some(match denial["Sid"].as_str() {
+            Some(id) => format!("statement `{id}`"),
+            None => format!("a statement without a Sid, {denial},"),
+        })
     }
 
     fn matches(&self, statement: &Value) -> bool {
@@ -257,5 +268,12 @@ mod tests {
     fn denial_wins(#[case] denial: Value, #[case] expected: bool) {
         let policy = json!({ "Statement": [ours(), denial] });
         assert_eq!(given(Some(&policy)), expected);
+        let destination = QUEUE.parse().unwrap();
+        let grant = Grant {
+            destination: &destination,
+            master: "my.master",
+            account: "123456789012",
+        };
+        assert_eq!(grant.denial(Some(&policy)).is_none(), expected);
     }
 }

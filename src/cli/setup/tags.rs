@@ -84,20 +84,24 @@ pub(super) fn with_targets(
     }
 }
 
-/// Tags without these targets; without any of ours if none is left, or none was given.
+/// Tags without these targets; without any of ours if nothing else is named, or none was given.
+/// What stands beside them stays as it is, mistakes included.
 pub(super) fn without_targets(tags: &Tags, unwanted: &[Entry]) -> Tags {
-    let all = parse(pairs(tags), |_| true).targets;
-    let left: Vec<String> = all
-        .iter()
-        .map(|target| format!("{}@{}", target.bucket, target.site))
-        .filter(|entry| !unwanted.iter().any(|it| it.to_string() == *entry))
-        .collect();
-    let mut rest = tags.clone();
-    if unwanted.is_empty() || left.is_empty() {
-        rest.retain(|key, _| !is_targets_tag(key) && key != DELETES_TAG);
-    } else if left.len() < all.len() {
-        rest.retain(|key, _| !is_targets_tag(key));
-        rest.extend(to_tags(left));
+    let unwanted: Vec<String> = unwanted.iter().map(Entry::to_string).collect();
+    let mut rest = Tags::new();
+    for (key, value) in tags {
+        if !is_targets_tag(key) {
+            rest.insert(key.clone(), value.clone());
+            continue;
+        }
+        let is_left = |entry: &&str| !unwanted.is_empty() && !unwanted.iter().any(|it| it == entry);
+        let left: Vec<&str> = value.split(' ').filter(is_left).collect();
+        if left.iter().any(|entry| !entry.is_empty()) {
+            rest.insert(key.clone(), left.join(" "));
+        }
+    }
+    if !name_targets(&rest) {
+        rest.remove(DELETES_TAG);
     }
     rest
 }
@@ -261,6 +265,16 @@ mod tests {
         &[(T, "bbb@eu-west-1"), (DELETES_TAG, "true")]
     )]
     #[case::last_one(&[("team", "x"), (T, "aaa@eu-west-1"), (DELETES_TAG, "true")], "aaa@eu-west-1", &[("team", "x")])]
+    #[case::mistake_beside_it(
+        &[(T, "aaa@eu-west-1 oops@"), ("ReplicatedTargetBuckets.2", "bbb@eu-west-1")],
+        "aaa@eu-west-1",
+        &[(T, "oops@"), ("ReplicatedTargetBuckets.2", "bbb@eu-west-1")]
+    )]
+    #[case::all_of_one_tag(
+        &[(T, "aaa@eu-west-1"), ("ReplicatedTargetBuckets.2", "bbb@eu-west-1")],
+        "aaa@eu-west-1",
+        &[("ReplicatedTargetBuckets.2", "bbb@eu-west-1")]
+    )]
     #[case::other_site(&[(T, " aaa@eu-west-1")], "aaa@us-east-1", &[(T, " aaa@eu-west-1")])]
     #[case::tag_of_a_like_name(
         &[(T, "aaa@eu-west-1"), ("ReplicatedTargetBucketsOwner", "x")],

@@ -166,6 +166,12 @@ fn queue_of(things: &mut Things) -> &mut serde_json::Map<String, Value> {
     things.queues.get_mut("events").unwrap()
 }
 
+fn deny(things: &mut Things) {
+    let denial = json!({"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*"});
+    let policy = json!({ "Statement": [denial] }).to_string();
+    queue_of(things).insert("Policy".to_owned(), json!(policy));
+}
+
 fn function_of(things: &mut Things) -> &mut Value {
     &mut things
         .functions
@@ -207,6 +213,12 @@ fn function_of(things: &mut Things) -> &mut Value {
 #[case::no_permission(
     Fault::Beside(|it| drop(queue_of(it).remove("Policy"))),
     "permission", "error", "setup --master master --queue"
+)]
+#[case::denied_by_a_statement(
+    Fault::Beside(deny),
+    "permission",
+    "error",
+    "except s3.amazonaws.com in it"
 )]
 #[case::no_dead_letters(
     Fault::Beside(|it| drop(queue_of(it).remove("RedrivePolicy"))),

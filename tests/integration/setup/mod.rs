@@ -154,6 +154,53 @@ async fn masters_of_one_queue_that_are_set_up_at_once_are_both_let_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn queue_that_is_left_for_another_lets_the_bucket_in_no_longer() {
+    let stage = Stage::set().await;
+    let before = stage.snapshot().await;
+    let other = "arn:aws:sqs:us-east-1:000000000000:other";
+    stage.aws.with(|things| {
+        let queue = things.queues["events"].clone();
+        things.queues.insert("other".to_owned(), queue);
+    });
+    let policy_of_other = || {
+        stage
+            .aws
+            .with(|it| it.queues["other"].get("Policy").cloned())
+    };
+    stage.run(&setup(&["--queue", QUEUE])).await;
+    let moved = stage.run(&setup(&["--queue", other])).await;
+    assert_eq!(moved.status.code(), Some(0), "{}", shown(&moved));
+    assert!(
+        shown(&moved).contains("3 changes written"),
+        "{}",
+        shown(&moved)
+    );
+    assert_eq!(stage.snapshot().await.queue_policy, None);
+    assert!(policy_of_other().is_some());
+
+    // Whichever is named, both are looked at.
+    let undo = ["setup", "--master", "master", "--undo", "--queue", QUEUE];
+    let undone = stage.run(&undo).await;
+    assert_eq!(undone.status.code(), Some(0), "{}", shown(&undone));
+    assert_eq!(stage.snapshot().await, before);
+    assert_eq!(policy_of_other(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_beside_a_target_that_is_taken_away_stays() {
+    let stage = Stage::set().await;
+    let tags = [("ReplicatedTargetBuckets", "replica-1@eu-west-1 oops")];
+    stage.tag("master", &tags).await;
+    let less = ["--undo", "--target", "replica-1@eu-west-1"];
+    let output = stage
+        .run(&[&["setup", "--master", "master"], &less[..]].concat())
+        .await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let left = stage.snapshot().await.tags;
+    assert_eq!(left["ReplicatedTargetBuckets"], "oops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn later_target_is_added_and_the_rule_stays_as_it_is() {
     let stage = Stage::set().await;
     let first = ["--queue", QUEUE, "--prefix", "in/", "--suffix", ".txt"];

@@ -150,6 +150,24 @@ async fn rule_that_is_in_the_way_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn statement_that_keeps_the_bucket_out_is_named() {
+    let stage = Stage::set().await;
+    stage.aws.with(|things| {
+        let denial = json!({"Sid": "not-s3", "Effect": "Deny", "Action": "sqs:*", "Resource": "*",
+                            "Principal": {"Service": "s3.amazonaws.com"}});
+        let policy = json!({"Version": "2012-10-17", "Statement": [denial]}).to_string();
+        let queue = things.queues.get_mut("events").unwrap();
+        queue.insert("Policy".to_owned(), policy.into());
+    });
+    let before = stage.snapshot().await;
+    let expected = format!("statement `not-s3` of the policy of {QUEUE} keeps s3://master out");
+    let output = stage.run(&setup(&["--queue", QUEUE])).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(shown(&output).contains(&expected), "{}", shown(&output));
+    assert_eq!(stage.snapshot().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mistake_in_a_tag_that_is_there_is_named() {
     let stage = Stage::set().await;
     stage

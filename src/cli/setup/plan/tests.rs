@@ -32,6 +32,7 @@ fn theirs() -> Found {
         tags: [("team".to_owned(), "x".to_owned())].into(),
         notifications: NotificationConfiguration::builder().build(),
         policy: Some(json!({ "Statement": [{ "Sid": "theirs" }] })),
+        earlier: None,
     }
 }
 
@@ -75,6 +76,50 @@ fn everything_is_written_once_and_taken_away_in_reverse(
     assert_eq!(left.policy, theirs().policy);
     assert!(are_equal(&left.notifications, &theirs().notifications));
     assert_eq!(undo(&left, &wanted), vec![]);
+}
+
+#[rstest]
+fn earlier_destination_is_shut_at_the_end(
+    #[values((QUEUE, FUNCTION), (FUNCTION, QUEUE))] (first, second): (&str, &str),
+) {
+    let one = wanted(Some(first), &["replica@eu-west-1"]);
+    let changes = plan(&theirs(), &one, ACCOUNT, |_| false).unwrap();
+    let done = after(theirs(), &changes);
+    let moved = Found {
+        policy: None,
+        earlier: Some((first.parse().unwrap(), done.policy.clone())),
+        ..done
+    };
+    let two = wanted(Some(second), &["replica@eu-west-1"]);
+    let changes = plan(&moved, &two, ACCOUNT, |_| false).unwrap();
+    assert_eq!(
+        names(&changes),
+        ["permission", "notification", "permission"]
+    );
+    assert!(
+        changes[2].place("master").ends_with(first),
+        "{:?}",
+        changes[2]
+    );
+    let undone = undo(&moved, &two);
+    assert_eq!(names(&undone), ["tags", "notification", "permission"]);
+    assert!(
+        undone[2].place("master").ends_with(first),
+        "{:?}",
+        undone[2]
+    );
+}
+
+#[test]
+fn what_somebody_denies_is_not_written_again_and_again() {
+    let wanted = wanted(Some(QUEUE), &["replica@eu-west-1"]);
+    let denial = json!({"Sid": "no", "Effect": "Deny", "Principal": "*", "Action": "*",
+                        "Resource": "*"});
+    let mut found = theirs();
+    found.policy = Some(json!({ "Statement": [denial] }));
+    let changes = plan(&found, &wanted, ACCOUNT, |_| false).unwrap();
+    let done = after(found, &changes);
+    assert_eq!(plan(&done, &wanted, ACCOUNT, |_| false), Ok(vec![]));
 }
 
 #[test]
