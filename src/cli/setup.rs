@@ -72,11 +72,15 @@ pub(super) struct Setup {
     /// Replicates only keys that end so
     #[arg(long, value_name = "SUFFIX")]
     suffix: Option<String>,
+    /// Puts the rule in the place of others that send a part of the same to the same queue or
+    /// function; `--undo` does not bring them back
+    #[arg(long)]
+    replace: bool,
     /// Checks and shows what would be written, and writes nothing
     #[arg(long)]
     dry_run: bool,
     /// Takes away what `setup` wrote: all of it, or the named targets
-    #[arg(long, conflicts_with_all = ["deletes", "prefix", "suffix", "wait", "batch_role"])]
+    #[arg(long, conflicts_with_all = ["deletes", "prefix", "suffix", "replace", "wait", "batch_role"])]
     undo: bool,
     /// Puts an object, waits until every target has it, at most so many seconds, and removes it
     #[arg(
@@ -271,6 +275,7 @@ impl Setup {
             destination,
             prefix: self.prefix.clone(),
             suffix: self.suffix.clone(),
+            replaces: self.replace,
             undo: self.undo,
         }
     }
@@ -303,11 +308,17 @@ fn explain(conflict: &Conflict, wanted: &Wanted) -> Finding {
                  beside it",
                 rule.describe()
             ),
-            format!(
-                "have both told by one topic or by EventBridge, take the rule away, or keep apart \
+            match &wanted.destination {
+                Some(it) if it.arn() == rule.arn => {
+                    "add --replace: ours takes its place where it sends all that this one does"
+                        .to_owned()
+                }
+                _ => format!(
+                    "have both told by one topic or by EventBridge, take the rule away, or keep apart \
                  from it with --prefix or --suffix (aws s3api \
                  get-bucket-notification-configuration --bucket {master})"
-            ),
+                ),
+            },
         ),
     }
 }

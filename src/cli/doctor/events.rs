@@ -6,7 +6,7 @@ use aws_sdk_s3::types::NotificationConfiguration;
 
 use crate::cli::arn::Destination;
 use crate::cli::diagnosis::Finding;
-use crate::cli::setup::rules::{EVENTS, RULE, Rule, rules};
+use crate::cli::setup::rules::{Channel, EVENTS, Rule, channels, rules};
 
 /// Who hears of changes, and of which.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,43 +17,26 @@ pub(super) struct Heard {
 }
 
 /// What the rules of a bucket miss, and where those lead that are ours: what was named, or our own
-/// rule's, or else every rule that tells of changes.
+/// rule's, or else every place that is told of all changes.
 pub(super) fn judge(
     configuration: &NotificationConfiguration,
     named: Option<&Destination>,
     master: &str,
 ) -> (Vec<Finding>, Heard) {
     let all = rules(configuration);
-    let tells_of_changes = |rule: &&Rule| rule.events.iter().any(|it| is_change(it));
-    let relevant: Vec<&Rule> = match named {
-        Some(named) => all.iter().filter(|it| it.arn == named.arn()).collect(),
-        None if all.iter().any(|it| it.id == RULE) => {
-            all.iter().filter(|it| it.id == RULE).collect()
-        }
-        None => all.iter().filter(tells_of_changes).collect(),
+    let relevant: Option<Vec<&Rule>> = match named {
+        Some(named) => Some(all.iter().filter(|it| it.arn == named.arn()).collect()),
+        None => all.iter().find(|it| it.is_ours()).map(|ours| vec![ours]),
     };
-    let mut findings = Vec::new();
-    let by_event_bridge = configuration.event_bridge_configuration.is_some();
-    let setup = |destination: &str| {
-        let option = match destination.parse::<Destination>() {
-            Ok(destination) => destination.option(),
-            Err(_) => "--queue ARN".to_owned(),
-        };
-        format!("s3-replicator setup --master {master} {option}")
+    let (mut findings, followed) = match relevant {
+        Some(relevant) => of_ours(&relevant, named, master),
+        None => of_others(
+            &all,
+            configuration.event_bridge_configuration.is_some(),
+            master,
+        ),
     };
-    if relevant.is_empty() {
-        findings.push(match by_event_bridge {
-            true => Finding::unknown(
-                "notification",
-                format!("s3://{master} tells EventBridge: whose rules are not looked at"),
-            ),
-            false => Finding::error(
-                "notification",
-                format!("s3://{master} tells nobody of its changes"),
-                setup(named.map_or("", |it| it.arn())),
-            ),
-        });
-    } else if by_event_bridge {
+    if !followed.is_empty() && configuration.event_bridge_configuration.is_some() {
         findings.push(Finding::warning(
             "notification",
             format!(
@@ -63,25 +46,10 @@ pub(super) fn judge(
             "keep one way, or leave it",
         ));
     }
-    let mut arns: Vec<&str> = relevant.iter().map(|it| it.arn.as_str()).collect();
-    arns.sort_unstable();
+    let mut arns: Vec<&str> = followed.iter().map(|it| it.arn.as_str()).collect();
     arns.dedup();
     let mut destinations = Vec::new();
     for arn in arns {
-        let of_it: Vec<&&Rule> = relevant.iter().filter(|it| it.arn == arn).collect();
-        let covered = |event: &&str| of_it.iter().any(|rule| rule.covers(event));
-        let missing: Vec<&str> = EVENTS.into_iter().filter(|it| !covered(it)).collect();
-        if missing.is_empty() {
-            for rule in &of_it {
-                findings.push(Finding::ok("notification", rule.describe()));
-            }
-        } else {
-            findings.push(Finding::error(
-                "notification",
-                format!("{arn} is not told of {}", missing.join(", ")),
-                setup(arn),
-            ));
-        }
         match arn.parse() {
             Ok(destination) => destinations.push(destination),
             Err(_) => findings.push(Finding::unknown(
@@ -92,8 +60,8 @@ pub(super) fn judge(
             )),
         }
     }
-    let prefix = match relevant.as_slice() {
-        [rule] => rule.prefix.clone(),
+    let prefix = match followed.as_slice() {
+        [channel] => channel.prefix.clone(),
         _ => String::new(),
     };
     let heard = Heard {
@@ -101,6 +69,90 @@ pub(super) fn judge(
         prefix,
     };
     (findings, heard)
+}
+
+/// What our rule misses, or those that send to the named destination.
+fn of_ours(
+    relevant: &[&Rule],
+    named: Option<&Destination>,
+    master: &str,
+) -> (Vec<Finding>, Vec<Channel>) {
+    let channels = channels(relevant);
+    if channels.is_empty() {
+        let arn = named.map_or("", |it| it.arn());
+        let found = format!("s3://{master} tells {arn} nothing");
+        let error = Finding::error("notification", found, setup(master, arn, "", ""));
+        return (vec![error], channels);
+    }
+    let findings = channels.iter().map(|it| {
+        let what = it.describe();
+        match it.missing.as_slice() {
+            [] => Finding::ok("notification", format!("all changes {what} are sent")),
+            missing => {
+                // Where others made the rule, setup puts its own into its place only if asked.
+                let replace = match relevant.iter().all(|it| it.is_ours()) {
+                    true => "",
+                    false => " --replace",
+                };
+                let setup = setup(master, &it.arn, &it.prefix, &it.suffix);
+                let found = format!("{} {what} is not sent", missing.join(", "));
+                Finding::error("notification", found, setup + replace)
+            }
+        }
+    });
+    (findings.collect(), channels)
+}
+
+/// What can be said of rules that nobody says are the function's: they may be anybody's.
+fn of_others(all: &[Rule], by_event_bridge: bool, master: &str) -> (Vec<Finding>, Vec<Channel>) {
+    let tells_of_changes = |rule: &&Rule| rule.events.iter().any(|it| is_change(it));
+    let relevant: Vec<&Rule> = all.iter().filter(tells_of_changes).collect();
+    let (whole, parts): (Vec<Channel>, Vec<Channel>) = channels(&relevant)
+        .into_iter()
+        .partition(|it| it.missing.is_empty());
+    let unknown = |it: &Channel| {
+        let changes = match it.missing.as_slice() {
+            [] => "all changes".to_owned(),
+            missing => format!("changes, without {},", missing.join(", ")),
+        };
+        let why = format!(
+            "others' rules send {changes} {}: whether that is for the function, say with \
+             --destination ARN",
+            it.describe()
+        );
+        Finding::unknown("notification", why)
+    };
+    let mut findings: Vec<Finding> = whole.iter().chain(&parts).map(unknown).collect();
+    if whole.is_empty() && by_event_bridge {
+        let why = format!("s3://{master} tells EventBridge, whose rules are not looked at");
+        findings.push(Finding::unknown("notification", why));
+    } else if whole.is_empty() {
+        let found = match parts.as_slice() {
+            [] => format!("s3://{master} tells nobody of its changes"),
+            _ => format!("s3://{master} tells nobody of all its changes"),
+        };
+        findings.push(Finding::error(
+            "notification",
+            found,
+            setup(master, "", "", ""),
+        ));
+    }
+    (findings, whole)
+}
+
+/// The command that has everything sent there, for the same keys.
+fn setup(master: &str, arn: &str, prefix: &str, suffix: &str) -> String {
+    let option = match arn.parse::<Destination>() {
+        Ok(destination) => destination.option(),
+        Err(_) => "--queue ARN".to_owned(),
+    };
+    let mut command = format!("s3-replicator setup --master {master} {option}");
+    for (option, text) in [("--prefix", prefix), ("--suffix", suffix)] {
+        if !text.is_empty() {
+            command.push_str(&format!(" {option} '{text}'"));
+        }
+    }
+    command
 }
 
 fn is_change(event: &str) -> bool {
@@ -111,12 +163,14 @@ fn is_change(event: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use aws_sdk_s3::types::{
-        Event, EventBridgeConfiguration, QueueConfiguration, TopicConfiguration,
+        Event, EventBridgeConfiguration, FilterRule, FilterRuleName,
+        NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter, TopicConfiguration,
     };
     use rstest::rstest;
 
     use super::super::super::diagnosis::Status;
     use super::*;
+    use crate::cli::setup::rules::RULE;
 
     const QUEUE: &str = "arn:aws:sqs:us-east-1:123456789012:events";
     const OTHER: &str = "arn:aws:sqs:us-east-1:123456789012:other";
@@ -139,12 +193,17 @@ mod tests {
     #[case::nothing(vec![], &[Status::Error], &[])]
     #[case::puts_only(
         vec![queue("x", QUEUE, &["s3:ObjectCreated:Put"])],
+        &[Status::Unknown, Status::Error],
+        &[]
+    )]
+    #[case::part_of_ours(
+        vec![queue(RULE, QUEUE, &["s3:ObjectCreated:Put"])],
         &[Status::Error],
         &[QUEUE]
     )]
     #[case::split_over_rules(
         vec![queue("a", QUEUE, &EVENTS[..2]), queue("b", QUEUE, &EVENTS[2..])],
-        &[Status::Ok, Status::Ok],
+        &[Status::Unknown],
         &[QUEUE]
     )]
     #[case::ours_beside_others(
@@ -185,8 +244,30 @@ mod tests {
         let (findings, _) = judge(&configuration, None, "master");
         assert_eq!(
             statuses(&findings),
-            [Status::Warning, Status::Ok, Status::Unknown]
+            [Status::Unknown, Status::Warning, Status::Unknown]
         );
+    }
+
+    #[test]
+    fn rules_for_different_keys_do_not_make_up_for_each_other() {
+        let of = |id: &str, events: &[&str], prefix: &str| {
+            let rule = FilterRule::builder().name(FilterRuleName::Prefix);
+            let key = S3KeyFilter::builder().filter_rules(rule.value(prefix).build());
+            let filter = NotificationConfigurationFilter::builder().key(key.build());
+            let mut queue = queue(id, QUEUE, events);
+            queue.filter = Some(filter.build());
+            queue
+        };
+        let configuration = NotificationConfiguration::builder()
+            .queue_configurations(of("a", &EVENTS[..2], "a/"))
+            .queue_configurations(of("b", &EVENTS[2..], "b/"))
+            .build();
+        let named = QUEUE.parse().unwrap();
+        let (findings, _) = judge(&configuration, Some(&named), "master");
+        assert_eq!(statuses(&findings), [Status::Error, Status::Error]);
+        let mend = findings[0].mend.as_ref().unwrap();
+        let expected = format!("--queue {QUEUE} --prefix 'a/' --replace");
+        assert!(mend.ends_with(&expected), "{mend}");
     }
 
     #[test]

@@ -110,6 +110,7 @@ mod tests {
             destination: None,
             prefix: "in/".to_owned(),
             suffix: String::new(),
+            replaces: false,
         };
         let job = Job {
             account: "123456789012",

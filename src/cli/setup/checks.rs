@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 
 use super::plan::{Found, Wanted, destination_of};
 use super::policy::Grant;
-use super::rules::{EVENTS, Rule, ours, rules};
+use super::rules::{EVENTS, Rule, channels, ours, rules};
 use super::tags::{Entry, Tags, name_targets, unfit};
 use super::write::read_notifications;
 use crate::cli::account::{Account, Identity, deadline};
@@ -27,6 +27,7 @@ pub(super) struct Question {
     pub(super) destination: Option<Destination>,
     pub(super) prefix: Option<String>,
     pub(super) suffix: Option<String>,
+    pub(super) replaces: bool,
     pub(super) undo: bool,
 }
 
@@ -144,6 +145,7 @@ fn wanted(question: &Question, notifications: &NotificationConfiguration) -> Wan
             .or_else(|| destination_of(notifications)),
         prefix: kept(&question.prefix, |rule| &rule.prefix),
         suffix: kept(&question.suffix, |rule| &rule.suffix),
+        replaces: question.replaces,
     }
 }
 
@@ -207,22 +209,45 @@ fn told(
     if wanted.destination.is_some() {
         return None;
     }
+    if question.prefix.is_some() || question.suffix.is_some() {
+        return Some(Finding::error(
+            "notification",
+            "no rule of ours is there that --prefix or --suffix could be for",
+            option,
+        ));
+    }
     let all = rules(notifications);
+    let channels = channels(&all.iter().collect::<Vec<_>>());
+    if let Some(channel) = channels.iter().find(|it| it.missing.is_empty()) {
+        let channel = channel.describe();
+        return Some(Finding::unknown(
+            "notification",
+            format!(
+                "whether the function hears of changes: others' rules send all {channel}; if that \
+                 does not lead to it, {option}"
+            ),
+        ));
+    }
+    if notifications.event_bridge_configuration.is_some() {
+        return Some(Finding::unknown(
+            "notification",
+            format!(
+                "whether the function hears of changes: EventBridge is told, and its rules are not \
+                 looked at; if none leads to the function, {option}"
+            ),
+        ));
+    }
     let missing: Vec<&str> = EVENTS
         .into_iter()
         .filter(|event| !all.iter().any(|rule| rule.covers(event)))
         .collect();
-    if missing.is_empty() || notifications.event_bridge_configuration.is_some() {
-        return Some(Finding::ok(
-            "notification",
-            "the bucket's events are sent by rules of somebody else's or to EventBridge, and stay so",
-        ));
-    }
-    Some(Finding::error(
-        "notification",
-        format!("nobody is told of {}", missing.join(", ")),
-        option,
-    ))
+    let found = match missing.as_slice() {
+        [] => {
+            "others' rules are there, and none leads all changes of a key to one place".to_owned()
+        }
+        missing => format!("nobody is told of {}", missing.join(", ")),
+    };
+    Some(Finding::error("notification", found, option))
 }
 
 /// Where events go has to be beside the bucket, and whose bucket it is has to be known.

@@ -34,6 +34,8 @@ pub(super) struct Wanted {
     pub(super) destination: Option<Destination>,
     pub(super) prefix: String,
     pub(super) suffix: String,
+    /// Whether our rule may take the place of others' that say less to the same destination.
+    pub(super) replaces: bool,
 }
 
 /// One write.
@@ -154,7 +156,7 @@ pub(super) fn plan(
             changes.extend(grant(found, destination, &wanted.master, account));
         }
         let rule = Rule::ours(destination, &wanted.prefix, &wanted.suffix);
-        match with_rule(&found.notifications, &rule) {
+        match with_rule(&found.notifications, &rule, wanted.replaces) {
             Ok(after) => {
                 left = found.earlier.as_ref().filter(|(earlier, _)| {
                     ours(&after).is_none_or(|rule| rule.arn != earlier.arn())

@@ -93,6 +93,23 @@ impl Rule {
         shared && begin_alike && end_alike
     }
 
+    /// Whether `setup` wrote it: it writes none that sends to a topic.
+    pub(in crate::cli) fn is_ours(&self) -> bool {
+        self.id == RULE && self.arn.parse::<Destination>().is_ok()
+    }
+
+    /// Whether ours in its place says all that it says.
+    fn is_within(&self, ours: &Self) -> bool {
+        self.arn == ours.arn
+            && self.events.iter().all(|it| ours.covers(it))
+            && self.prefix.starts_with(&ours.prefix)
+            && self.suffix.ends_with(&ours.suffix)
+    }
+
+    fn place(&self) -> (&str, &str, &str) {
+        (&self.arn, &self.prefix, &self.suffix)
+    }
+
     /// For people: what is sent, and for which keys.
     pub(in crate::cli) fn describe(&self) -> String {
         let mut text = format!("rule `{}` sends {}", self.id, self.events.join(", "));
@@ -119,19 +136,69 @@ pub(in crate::cli) fn rules(configuration: &NotificationConfiguration) -> Vec<Ru
     queues.chain(topics).chain(functions).collect()
 }
 
+/// Rules that send to one place for the same keys, and what they miss together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Channel {
+    pub(in crate::cli) arn: String,
+    pub(in crate::cli) prefix: String,
+    pub(in crate::cli) suffix: String,
+    /// Those of [`EVENTS`] that no rule of it sends.
+    pub(in crate::cli) missing: Vec<&'static str>,
+}
+
+/// Rules by where they send to and for which keys: an event that one sends of other keys, or to
+/// somebody else, is missed all the same.
+pub(in crate::cli) fn channels(rules: &[&Rule]) -> Vec<Channel> {
+    let mut places: Vec<(&str, &str, &str)> = rules.iter().map(|it| it.place()).collect();
+    places.sort_unstable();
+    places.dedup();
+    let channel = |place: (&str, &str, &str)| {
+        let of_it: Vec<&&Rule> = rules.iter().filter(|it| it.place() == place).collect();
+        let covered = |event: &&str| of_it.iter().any(|rule| rule.covers(event));
+        Channel {
+            arn: place.0.to_owned(),
+            prefix: place.1.to_owned(),
+            suffix: place.2.to_owned(),
+            missing: EVENTS.into_iter().filter(|it| !covered(it)).collect(),
+        }
+    };
+    places.into_iter().map(channel).collect()
+}
+
+impl Channel {
+    /// For people: for which keys, and where to.
+    pub(in crate::cli) fn describe(&self) -> String {
+        format!("{} to {}", of_keys(&self.prefix, &self.suffix), self.arn)
+    }
+}
+
+/// Which keys are meant, for people.
+fn of_keys(prefix: &str, suffix: &str) -> String {
+    match (prefix, suffix) {
+        ("", "") => "of all keys".to_owned(),
+        (prefix, "") => format!("of keys that start with `{prefix}`"),
+        ("", suffix) => format!("of keys that end with `{suffix}`"),
+        (prefix, suffix) => {
+            format!("of keys that start with `{prefix}` and end with `{suffix}`")
+        }
+    }
+}
+
 /// Our rule, if there is one.
 pub(in crate::cli) fn ours(configuration: &NotificationConfiguration) -> Option<Rule> {
-    rules(configuration).into_iter().find(|it| it.id == RULE)
+    rules(configuration).into_iter().find(Rule::is_ours)
 }
 
 /// The configuration with this rule of ours instead of an earlier one. Where somebody else's rule
-/// does exactly that already, nothing is added.
+/// does exactly that already, nothing is added. With `replaces`, ours takes the place of others'
+/// rules that send nothing that it does not send to the same place.
 ///
 /// # Errors
 /// The rules beside which S3 would refuse it.
 pub(super) fn with_rule(
     configuration: &NotificationConfiguration,
     wanted: &Rule,
+    replaces: bool,
 ) -> Result<NotificationConfiguration, Vec<Rule>> {
     let all = rules(configuration);
     let is_done = |it: &Rule| {
@@ -143,12 +210,13 @@ pub(super) fn with_rule(
     if all.iter().any(is_done) {
         return Ok(configuration.clone());
     }
-    let others = all.into_iter().filter(|it| it.id != RULE);
+    let is_replaced = |it: &Rule| it.is_ours() || (replaces && it.is_within(wanted));
+    let others = all.into_iter().filter(|it| !is_replaced(it));
     let conflicts: Vec<Rule> = others.filter(|it| it.overlaps(wanted)).collect();
     if !conflicts.is_empty() {
         return Err(conflicts);
     }
-    let mut merged = without_rule(configuration);
+    let mut merged = without(configuration, is_replaced);
     let events = wanted.events.iter().map(|it| Event::from(it.as_str()));
     let filter = filter(wanted);
     if Destination::is_queue(&wanted.arn) {
@@ -179,13 +247,23 @@ pub(super) fn with_rule(
 
 /// The configuration without our rule.
 pub(super) fn without_rule(configuration: &NotificationConfiguration) -> NotificationConfiguration {
+    without(configuration, Rule::is_ours)
+}
+
+/// The configuration without some of the rules that could be ours, which are no topics'.
+fn without(
+    configuration: &NotificationConfiguration,
+    is_unwanted: impl Fn(&Rule) -> bool,
+) -> NotificationConfiguration {
     let mut rest = configuration.clone();
-    let is_others = |id: Option<&str>| id != Some(RULE);
     if let Some(queues) = &mut rest.queue_configurations {
-        queues.retain(|it| is_others(it.id()));
+        queues.retain(|it| !is_unwanted(&rule(it.id(), &it.queue_arn, &it.events, it.filter())));
     }
     if let Some(functions) = &mut rest.lambda_function_configurations {
-        functions.retain(|it| is_others(it.id()));
+        functions.retain(|it| {
+            let arn = &it.lambda_function_arn;
+            !is_unwanted(&rule(it.id(), arn, &it.events, it.filter()))
+        });
     }
     rest
 }

@@ -1,5 +1,6 @@
 //! What `setup` refuses: named, with the remedy, and nothing is changed.
 
+use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
 use rstest::rstest;
 use serde_json::json;
 
@@ -65,6 +66,7 @@ fn other_masters(aws: &Aws) {
     "S3 notifies only within a region"
 )]
 #[case::no_destination(nothing, &[], "nobody is told of s3:ObjectCreated:*")]
+#[case::filter_of_no_rule(nothing, &["--prefix", "in/"], "no rule of ours is there that --prefix")]
 #[case::no_such_target(nothing, &["--queue", QUEUE, "--target", "nowhere@us-east-1"], "aws s3 mb s3://nowhere")]
 #[case::target_elsewhere(
     nothing,
@@ -165,6 +167,52 @@ async fn statement_that_keeps_the_bucket_out_is_named() {
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
     assert!(shown(&output).contains(&expected), "{}", shown(&output));
     assert_eq!(stage.snapshot().await, before);
+}
+
+#[rstest]
+#[case::all_to_one_place(&["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*",
+                           "s3:LifecycleExpiration:*"], "unknown  notification", Some(0))]
+#[case::a_part(&["s3:ObjectCreated:*"], "nobody is told of s3:ObjectRemoved:*", Some(1))]
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_others_do_not_pass_for_ours(
+    #[case] events: &[&str],
+    #[case] expected: &str,
+    #[case] code: Option<i32>,
+) {
+    let stage = Stage::set().await;
+    stage.notify(their_rule(events)).await;
+    let output = stage.run(&setup(&["--dry-run"])).await;
+    assert_eq!(output.status.code(), code, "{}", shown(&output));
+    assert!(shown(&output).contains(expected), "{}", shown(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_by_hand_is_replaced_by_what_doctor_advises() {
+    let stage = Stage::set().await;
+    let by_hand = QueueConfiguration::builder()
+        .queue_arn(QUEUE)
+        .events(Event::from("s3:ObjectCreated:Put"))
+        .events(Event::from("s3:ObjectRemoved:Delete"))
+        .build()
+        .unwrap();
+    let rules = NotificationConfiguration::builder().queue_configurations(by_hand);
+    stage.notify(rules.build()).await;
+    let output = stage.run(&setup(&["--queue", QUEUE])).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("mend: add --replace"),
+        "{}",
+        shown(&output)
+    );
+    let doctor = ["doctor", "--master", "master", "--destination", QUEUE];
+    let output = stage.run(&doctor).await;
+    let advice = format!("mend: s3-replicator setup --master master --queue {QUEUE} --replace");
+    assert!(shown(&output).contains(&advice), "{}", shown(&output));
+    let output = stage.run(&setup(&["--queue", QUEUE, "--replace"])).await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let rules = stage.snapshot().await.notifications;
+    assert_eq!(rules.queue_configurations().len(), 1);
+    assert_eq!(rules.queue_configurations()[0].events.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ fn wanted(destination: Option<&str>, targets: &[&str]) -> Wanted {
         destination: destination.map(|arn| arn.parse().unwrap()),
         prefix: String::new(),
         suffix: String::new(),
+        replaces: false,
     }
 }
 

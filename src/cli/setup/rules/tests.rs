@@ -45,20 +45,20 @@ fn rule_is_added_once_and_taken_away_again(
 ) {
     let before = others(&["s3:ObjectRestore:Post"], "a/", "");
     let wanted = wanted(arn, prefix, suffix);
-    let merged = with_rule(&before, &wanted).unwrap();
+    let merged = with_rule(&before, &wanted, false).unwrap();
     assert_eq!(ours(&merged), Some(wanted.clone()));
     assert_eq!(rules(&merged).len(), 2);
     assert_eq!(merged.topic_configurations, before.topic_configurations);
-    assert_eq!(with_rule(&merged, &wanted).unwrap(), merged);
+    assert_eq!(with_rule(&merged, &wanted, false).unwrap(), merged);
     assert!(are_equal(&without_rule(&merged), &before));
 }
 
 #[rstest]
 fn earlier_rule_of_ours_is_replaced(#[values(QUEUE, FUNCTION)] earlier: &str) {
     let before = NotificationConfiguration::builder().build();
-    let before = with_rule(&before, &wanted(earlier, "old/", "")).unwrap();
+    let before = with_rule(&before, &wanted(earlier, "old/", ""), false).unwrap();
     let wanted = wanted(QUEUE, "new/", "");
-    let merged = with_rule(&before, &wanted).unwrap();
+    let merged = with_rule(&before, &wanted, false).unwrap();
     assert_eq!(rules(&merged), [wanted]);
 }
 
@@ -83,7 +83,7 @@ fn rule_beside_which_s3_refuses_ours_is_named(
     #[case] refused: bool,
 ) {
     let before = others(events, prefix, suffix);
-    let merged = with_rule(&before, &wanted(QUEUE, our_prefix, our_suffix));
+    let merged = with_rule(&before, &wanted(QUEUE, our_prefix, our_suffix), false);
     let conflicts = merged.err().unwrap_or_default();
     let named: Vec<&str> = conflicts.iter().map(|it| it.id.as_str()).collect();
     assert_eq!(named, if refused { vec!["theirs"] } else { vec![] });
@@ -102,14 +102,56 @@ fn rule_that_somebody_else_made_alike_is_left_as_it_is() {
     let before = NotificationConfiguration::builder()
         .queue_configurations(queue)
         .build();
-    assert_eq!(with_rule(&before, &wanted(QUEUE, "", "")).unwrap(), before);
+    assert_eq!(
+        with_rule(&before, &wanted(QUEUE, "", ""), false).unwrap(),
+        before
+    );
     assert_eq!(without_rule(&before), before);
+}
+
+#[rstest]
+#[case::part_of_ours(QUEUE, &["s3:ObjectCreated:Put", "s3:ObjectRemoved:*"], "in/a", true)]
+#[case::other_events(QUEUE, &["s3:ObjectCreated:Put", "s3:ObjectRestore:*"], "in/", false)]
+#[case::more_keys(QUEUE, &["s3:ObjectCreated:Put"], "", false)]
+#[case::other_queue("arn:aws:sqs:us-east-1:1:other", &["s3:ObjectCreated:Put"], "in/", false)]
+fn rule_that_says_less_to_the_same_queue_is_replaced_when_asked(
+    #[case] arn: &str,
+    #[case] events: &[&str],
+    #[case] prefix: &str,
+    #[case] is_replaced: bool,
+) {
+    let theirs = QueueConfiguration::builder()
+        .id("by-hand")
+        .queue_arn(arn)
+        .set_events(Some(events.iter().map(|it| Event::from(*it)).collect()))
+        .set_filter(filter(&wanted(QUEUE, prefix, "")))
+        .build()
+        .unwrap();
+    let before = NotificationConfiguration::builder()
+        .queue_configurations(theirs)
+        .build();
+    let wanted = wanted(QUEUE, "in/", "");
+    assert!(with_rule(&before, &wanted, false).is_err());
+    match with_rule(&before, &wanted, true) {
+        Ok(merged) => assert_eq!((rules(&merged), is_replaced), (vec![wanted], true)),
+        Err(conflicts) => assert_eq!((conflicts.len(), is_replaced), (1, false)),
+    }
+}
+
+#[test]
+fn topic_of_our_id_is_somebody_elses() {
+    let mut before = others(&["s3:ObjectCreated:*"], "", "");
+    before.topic_configurations.as_mut().unwrap()[0].id = Some(RULE.to_owned());
+    assert_eq!(ours(&before), None);
+    assert_eq!(without_rule(&before), before);
+    let conflicts = with_rule(&before, &wanted(QUEUE, "", ""), false).unwrap_err();
+    assert_eq!(conflicts.len(), 1);
 }
 
 #[test]
 fn filter_is_written_as_s3_reads_it() {
     let before = NotificationConfiguration::builder().build();
-    let merged = with_rule(&before, &wanted(QUEUE, "a b+c/é", ".txt")).unwrap();
+    let merged = with_rule(&before, &wanted(QUEUE, "a b+c/é", ".txt"), false).unwrap();
     let written = filters(merged.queue_configurations()[0].filter());
     assert_eq!(
         written.collect::<Vec<_>>(),
@@ -120,7 +162,7 @@ fn filter_is_written_as_s3_reads_it() {
 #[test]
 fn configuration_is_shown_as_the_aws_cli_writes_it() {
     let before = others(&["s3:ObjectRestore:Post"], "a/", "z");
-    let shown = to_json(&with_rule(&before, &wanted(QUEUE, "in/", "")).unwrap());
+    let shown = to_json(&with_rule(&before, &wanted(QUEUE, "in/", ""), false).unwrap());
     assert_eq!(
         shown,
         json!({
