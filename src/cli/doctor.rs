@@ -144,8 +144,8 @@ impl Doctor {
         };
         let master = match locate(account, &self.master).await {
             Ok(master) => master,
-            Err(finding) => {
-                findings.push(finding);
+            Err(found) => {
+                findings.extend(found);
                 return (findings, None);
             }
         };
@@ -226,7 +226,8 @@ impl Doctor {
             ));
         }
         for function in &functions {
-            findings.extend(serving::function(account, function, &heard, &patient.route).await);
+            let route = &patient.route;
+            findings.extend(serving::function(account, function, &heard, owner, route).await);
         }
         findings
     }

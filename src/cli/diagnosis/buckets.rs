@@ -3,7 +3,7 @@
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{
-    BucketVersioningStatus, ExpirationStatus, ObjectOwnership, ServerSideEncryption,
+    BucketVersioningStatus, ExpirationStatus, LifecycleRule, ObjectOwnership, ServerSideEncryption,
 };
 
 use super::head::head;
@@ -13,24 +13,26 @@ use crate::cli::setup::tags::Tags;
 use crate::error::{Failure, Kind};
 use crate::site::Bucket;
 
-/// Finds the master, whose region nobody has named, at the site of its region.
-pub(in crate::cli) async fn locate(account: &Account, name: &str) -> Result<Bucket, Finding> {
+/// Finds the master, whose region nobody has named, at the site of its region. Where it cannot be
+/// found, a clock that is wrong is told first, since requests are refused for that alone.
+pub(in crate::cli) async fn locate(account: &Account, name: &str) -> Result<Bucket, Vec<Finding>> {
     let home = account.bucket(name, account.sites.home()).await;
-    let home = home.map_err(|failure| refused("master", &failure))?;
+    let home = home.map_err(|failure| vec![refused("master", &failure)])?;
     let (head, result) = head(&home, None).await;
-    let bucket = match head.region {
+    let with_clock = |finding| head.skew().into_iter().chain([finding]).collect();
+    let bucket = match &head.region {
         Some(region) if region != home.site.region() && !region.is_empty() => {
-            let bucket = account.bucket(name, &region).await;
-            bucket.map_err(|failure| refused("master", &failure))?
+            let bucket = account.bucket(name, region).await;
+            bucket.map_err(|failure| with_clock(refused("master", &failure)))?
         }
         _ => match result {
-            Err(_) if head.status == Some(404) => return Err(missing("master", &home)),
-            Err(failure) => return Err(refused("master", &failure)),
+            Err(_) if head.status == Some(404) => return Err(with_clock(missing("master", &home))),
+            Err(failure) => return Err(with_clock(refused("master", &failure))),
             Ok(()) => home,
         },
     };
     match exists("master", &bucket).await {
-        found if found.status == Status::Error => Err(found),
+        found if found.status == Status::Error => Err(with_clock(found)),
         _ => Ok(bucket),
     }
 }
@@ -90,6 +92,11 @@ pub(in crate::cli) async fn owner(master: &Bucket, account: &str) -> Finding {
         ),
         Err(failure) => Finding::unknown("owner", failure.chain()),
     }
+}
+
+/// Whether a bucket is known to be an account's.
+pub(in crate::cli) async fn is_of(bucket: &Bucket, account: &str) -> bool {
+    head(bucket, Some(account)).await.1.is_ok()
 }
 
 /// The tags of a bucket; none is no error.
@@ -250,7 +257,7 @@ pub(in crate::cli) async fn uploads(target: &Bucket) -> Result<Finding, Failure>
     let rules = answer.and_then(|answer| answer.rules).unwrap_or_default();
     let days = rules
         .iter()
-        .filter(|rule| rule.status == ExpirationStatus::Enabled)
+        .filter(|rule| rule.status == ExpirationStatus::Enabled && is_for_all(rule))
         .filter_map(|rule| rule.abort_incomplete_multipart_upload.as_ref())
         .filter_map(|abort| abort.days_after_initiation)
         .min();
@@ -260,7 +267,7 @@ pub(in crate::cli) async fn uploads(target: &Bucket) -> Result<Finding, Failure>
     Ok(match days {
         Some(days) => Finding::ok(
             "uploads",
-            format!("{name} removes uploads that are not finished after {days} days"),
+            format!("{name} removes unfinished uploads after {}", counted(days)),
         ),
         None if rules.is_empty() => Finding::warning(
             "uploads",
@@ -275,10 +282,30 @@ pub(in crate::cli) async fn uploads(target: &Bucket) -> Result<Finding, Failure>
         // The command would replace the rules that are there.
         None => Finding::warning(
             "uploads",
-            format!("{name} keeps unfinished uploads for ever"),
+            format!("{name} has lifecycle rules, and none that removes all unfinished uploads"),
             format!("add to its lifecycle rules: {rule}"),
         ),
     })
+}
+
+fn counted(days: i32) -> String {
+    match days {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    }
+}
+
+/// Whether a rule is for every key. One with a filter for tags or sizes cannot abort uploads.
+fn is_for_all(rule: &LifecycleRule) -> bool {
+    #[expect(deprecated, reason = "rules that were made before filters have it")]
+    let prefixes = [
+        rule.prefix.as_deref(),
+        rule.filter.as_ref().and_then(|it| it.prefix.as_deref()),
+        rule.filter
+            .as_ref()
+            .and_then(|it| it.and.as_ref()?.prefix.as_deref()),
+    ];
+    prefixes.iter().flatten().all(|prefix| prefix.is_empty())
 }
 
 /// An error that only says that there is none.

@@ -8,7 +8,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
-use super::Finding;
+use super::{Finding, Status};
 use crate::cli::account::ask;
 use crate::error::Failure;
 use crate::site::Bucket;
@@ -77,6 +77,15 @@ pub(in crate::cli) async fn clock(bucket: &Bucket) -> Finding {
     judge_clock(SystemTime::now(), theirs)
 }
 
+impl Head {
+    /// That the clocks are apart, where the answer shows it: S3 refuses such requests, and the
+    /// answer to a HEAD does not say why.
+    pub(super) fn skew(&self) -> Option<Finding> {
+        let found = judge_clock(SystemTime::now(), self.date?);
+        (found.status != Status::Ok).then_some(found)
+    }
+}
+
 fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
     let skew = ours.duration_since(theirs);
     let skew = skew.unwrap_or_else(|error| error.duration());
@@ -95,7 +104,6 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
 mod tests {
     use rstest::rstest;
 
-    use super::super::Status;
     use super::*;
 
     #[rstest]

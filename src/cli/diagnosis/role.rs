@@ -4,7 +4,9 @@
 //! table of operations and actions:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 
-use aws_sdk_iam::types::PolicyEvaluationDecisionType as Decision;
+use aws_sdk_iam::types::{
+    ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType as Decision,
+};
 
 use super::Finding;
 use crate::cli::account::{Account, CallFailed, call};
@@ -14,6 +16,8 @@ use crate::cli::account::{Account, CallFailed, call};
 pub(in crate::cli) struct Need {
     pub(in crate::cli) actions: &'static [&'static str],
     pub(in crate::cli) resource: String,
+    /// The account that the resource belongs to, where it is known.
+    pub(in crate::cli) owner: Option<String>,
 }
 
 const MASTER_BUCKET: [&str; 2] = ["s3:GetBucketTagging", "s3:ListBucket"];
@@ -45,15 +49,25 @@ const READ_QUEUE: [&str; 3] = [
 ];
 
 /// What is needed of the master, for keys that start so.
-pub(in crate::cli) fn of_master(partition: &str, bucket: &str, prefix: &str) -> Vec<Need> {
+pub(in crate::cli) fn of_master(
+    partition: &str,
+    bucket: &str,
+    prefix: &str,
+    owner: Option<&str>,
+) -> Vec<Need> {
     let bucket = format!("arn:{partition}:s3:::{bucket}");
-    needs(bucket, prefix, &MASTER_BUCKET, &MASTER_OBJECTS)
+    needs(bucket, prefix, owner, &MASTER_BUCKET, &MASTER_OBJECTS)
 }
 
 /// What is needed of a target, for keys that start so.
-pub(in crate::cli) fn of_target(partition: &str, bucket: &str, prefix: &str) -> Vec<Need> {
+pub(in crate::cli) fn of_target(
+    partition: &str,
+    bucket: &str,
+    prefix: &str,
+    owner: Option<&str>,
+) -> Vec<Need> {
     let bucket = format!("arn:{partition}:s3:::{bucket}");
-    needs(bucket, prefix, &TARGET_BUCKET, &TARGET_OBJECTS)
+    needs(bucket, prefix, owner, &TARGET_BUCKET, &TARGET_OBJECTS)
 }
 
 /// What is needed of the master's KMS key.
@@ -61,6 +75,7 @@ pub(in crate::cli) fn of_master_key(key: &str) -> Need {
     Need {
         actions: &READ_KEY,
         resource: key.to_owned(),
+        owner: owner_in(key),
     }
 }
 
@@ -69,6 +84,7 @@ pub(in crate::cli) fn of_target_key(key: &str) -> Need {
     Need {
         actions: &WRITE_KEY,
         resource: key.to_owned(),
+        owner: owner_in(key),
     }
 }
 
@@ -77,16 +93,28 @@ pub(in crate::cli) fn of_queue(arn: &str) -> Need {
     Need {
         actions: &READ_QUEUE,
         resource: arn.to_owned(),
+        owner: owner_in(arn),
     }
+}
+
+/// The account in an ARN; those of buckets have none.
+fn owner_in(arn: &str) -> Option<String> {
+    let account = arn.split(':').nth(4)?;
+    (!account.is_empty()).then(|| account.to_owned())
 }
 
 fn needs(
     bucket: String,
     prefix: &str,
+    owner: Option<&str>,
     of_bucket: &'static [&'static str],
     of_objects: &'static [&'static str],
 ) -> Vec<Need> {
-    let need = |actions, resource| Need { actions, resource };
+    let need = |actions, resource| Need {
+        actions,
+        resource,
+        owner: owner.map(str::to_owned),
+    };
     let objects = format!("{bucket}/{prefix}*");
     vec![need(of_bucket, bucket), need(of_objects, objects)]
 }
@@ -106,21 +134,49 @@ pub(in crate::cli) async fn may(
         .policy_source_arn(role)
         .set_action_names(Some(actions.collect()))
         .resource_arns(&need.resource);
+    let simulate = match &need.owner {
+        Some(owner) => simulate.context_entries(
+            ContextEntry::builder()
+                .context_key_name("aws:ResourceAccount")
+                .context_key_type(ContextKeyTypeEnum::String)
+                .context_key_values(owner)
+                .build(),
+        ),
+        None => simulate,
+    };
     let answer = call("iam:SimulatePrincipalPolicy", role, simulate.send()).await?;
     let results = answer.evaluation_results.unwrap_or_default();
-    let allowed = |action: &&&str| {
-        results.iter().any(|it| {
-            it.eval_action_name.eq_ignore_ascii_case(action)
-                && it.eval_decision == Decision::Allowed
-        })
+    let result = |action: &&&str| {
+        results
+            .iter()
+            .find(|it| it.eval_action_name.eq_ignore_ascii_case(action))
     };
-    let lacking: Vec<&str> = need
-        .actions
-        .iter()
-        .filter(|it| !allowed(it))
-        .copied()
+    let is_allowed =
+        |action: &&&str| result(action).is_some_and(|it| it.eval_decision == Decision::Allowed);
+    let is_refused = need.actions.iter().filter(|it| !is_allowed(it));
+    // A condition on what the simulation was not told of is not met in it.
+    let mut unknown: Vec<&str> = is_refused
+        .clone()
+        .filter_map(|action| result(&action))
+        .flat_map(|it| it.missing_context_values())
+        .map(String::as_str)
         .collect();
-    Ok(judge(role, need, &lacking))
+    unknown.sort_unstable();
+    unknown.dedup();
+    let lacking: Vec<&str> = is_refused.copied().collect();
+    Ok(match unknown.as_slice() {
+        [] => judge(role, need, &lacking),
+        keys => Finding::unknown(
+            "role",
+            format!(
+                "whether {role} may use {} ({}): its policies ask for {}, which the simulation is \
+                 not told",
+                need.resource,
+                lacking.join(", "),
+                keys.join(", ")
+            ),
+        ),
+    })
 }
 
 fn judge(role: &str, need: &Need, lacking: &[&str]) -> Finding {
@@ -164,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_lacking_comes_with_the_command_that_grants_it() {
-        let [bucket, objects] = of_target("aws", "replica", "").try_into().unwrap();
+        let [bucket, objects] = of_target("aws", "replica", "", None).try_into().unwrap();
         assert_eq!(judge(ROLE, &bucket, &[]).status, Status::Ok);
         let found = judge(ROLE, &objects, &["s3:PutObject"]);
         assert_eq!(found.status, Status::Error);
@@ -182,7 +238,11 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_for_that_would_remove_a_version() {
-        let needs = [of_master("aws", "m", ""), of_target("aws", "t", "in/")].concat();
+        let needs = [
+            of_master("aws", "m", "", None),
+            of_target("aws", "t", "in/", None),
+        ]
+        .concat();
         let mut actions = needs.iter().flat_map(|it| it.actions);
         assert!(actions.all(|it| *it != "s3:DeleteObjectVersion"));
     }

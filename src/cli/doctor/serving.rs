@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::events::Heard;
 use crate::cli::account::{Account, CallFailed};
 use crate::cli::arn::{Arn, Destination, Function};
-use crate::cli::diagnosis::buckets::kms_key;
+use crate::cli::diagnosis::buckets::{is_of, kms_key};
 use crate::cli::diagnosis::function::{Deployed, on_failure, policy};
 use crate::cli::diagnosis::queue::{Queue, mapping, readers};
 use crate::cli::diagnosis::role::Need;
@@ -114,6 +114,7 @@ pub(super) async fn function(
     account: &Account,
     arn: &str,
     heard: &Heard,
+    owner: Option<&str>,
     route: &Route,
 ) -> Vec<Finding> {
     let function: Function = match arn.parse() {
@@ -139,7 +140,7 @@ pub(super) async fn function(
             let Arn {
                 partition, region, ..
             } = &function.arn;
-            let (mut needs, unknown) = needs(partition, role, &heard.prefix, route).await;
+            let (mut needs, unknown) = needs(partition, role, &heard.prefix, owner, route).await;
             needs.extend(queue.map(|queue| role::of_queue(queue.as_str())));
             findings.extend(unknown);
             findings.extend(permissions(account, region, role, &needs).await);
@@ -154,6 +155,7 @@ async fn needs(
     partition: &str,
     role: &str,
     prefix: &str,
+    owner: Option<&str>,
     route: &Route,
 ) -> (Vec<Need>, Vec<Finding>) {
     let (mut needs, mut findings) = (Vec::new(), Vec::new());
@@ -166,9 +168,14 @@ async fn needs(
             findings.push(Finding::unknown("role", why));
             continue;
         }
+        // Whose it is, is known where it is of the account that we ask for.
+        let owner = match owner {
+            Some(owner) if is_of(bucket, owner).await => Some(owner),
+            _ => None,
+        };
         needs.extend(match is_master {
-            true => role::of_master(partition, name, prefix),
-            false => role::of_target(partition, name, prefix),
+            true => role::of_master(partition, name, prefix, owner),
+            false => role::of_target(partition, name, prefix, owner),
         });
         match kms_key(bucket).await {
             Ok(Some(Some(key))) if key.starts_with("arn:") => needs.push(match is_master {

@@ -59,8 +59,8 @@ pub(super) async fn check(
     };
     let master = match locate(account, &question.master).await {
         Ok(master) => master,
-        Err(finding) => {
-            findings.push(finding);
+        Err(found) => {
+            findings.extend(found);
             return (findings, None);
         }
     };

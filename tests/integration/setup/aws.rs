@@ -34,6 +34,8 @@ pub(super) struct Things {
     pub(super) denied: Vec<String>,
     /// What the next writes of a queue wait at for each other.
     pub(super) writers: Option<Arc<Barrier>>,
+    /// Context keys without which the role's policies allow nothing.
+    pub(super) conditions: Vec<String>,
     /// Actions that the role lacks.
     pub(super) lacking: Vec<String>,
 }
@@ -193,8 +195,18 @@ fn query(things: &Things, body: &str) -> Response {
             let names = fields
                 .iter()
                 .filter(|it| it.0.starts_with("ActionNames.member"));
+            let is_given = |key: &&String| {
+                let entries = fields.iter().filter(|it| it.0.ends_with(".ContextKeyName"));
+                entries.map(|it| &it.1).any(|it| it == *key)
+            };
+            let missing: String = things
+                .conditions
+                .iter()
+                .filter(|key| !is_given(key))
+                .map(|key| format!("<member>{key}</member>"))
+                .collect();
             let results = names.map(|(_, name)| {
-                let is_lacking = things.lacking.contains(name);
+                let is_lacking = things.lacking.contains(name) || !missing.is_empty();
                 let decision = if is_lacking {
                     "implicitDeny"
                 } else {
@@ -202,7 +214,8 @@ fn query(things: &Things, body: &str) -> Response {
                 };
                 format!(
                     "<member><EvalActionName>{name}</EvalActionName>\
-                     <EvalDecision>{decision}</EvalDecision></member>"
+                     <EvalDecision>{decision}</EvalDecision>\
+                     <MissingContextValues>{missing}</MissingContextValues></member>"
                 )
             });
             let results: String = results.collect();

@@ -21,19 +21,24 @@ async fn healthy() -> Stage {
     let output = stage.run(&setup(&["--queue", QUEUE])).await;
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     for bucket in ["replica-1", "replica-2"] {
-        let abort = AbortIncompleteMultipartUpload::builder().days_after_initiation(7);
-        let rule = LifecycleRule::builder()
-            .status(ExpirationStatus::Enabled)
-            .filter(LifecycleRuleFilter::builder().prefix("").build())
-            .abort_incomplete_multipart_upload(abort.build())
-            .build()
-            .unwrap();
-        let rules = BucketLifecycleConfiguration::builder().rules(rule).build();
-        let put = stage.client.put_bucket_lifecycle_configuration();
-        let put = put.bucket(bucket).lifecycle_configuration(rules.unwrap());
-        put.send().await.unwrap();
+        lifecycle(&stage, bucket, "").await;
     }
     stage
+}
+
+/// Has unfinished uploads of keys with a prefix removed.
+async fn lifecycle(stage: &Stage, bucket: &str, prefix: &str) {
+    let abort = AbortIncompleteMultipartUpload::builder().days_after_initiation(1);
+    let rule = LifecycleRule::builder()
+        .status(ExpirationStatus::Enabled)
+        .filter(LifecycleRuleFilter::builder().prefix(prefix).build())
+        .abort_incomplete_multipart_upload(abort.build())
+        .build()
+        .unwrap();
+    let rules = BucketLifecycleConfiguration::builder().rules(rule).build();
+    let put = stage.client.put_bucket_lifecycle_configuration();
+    let put = put.bucket(bucket).lifecycle_configuration(rules.unwrap());
+    put.send().await.unwrap();
 }
 
 async fn findings(stage: &Stage) -> (Option<i32>, Vec<Value>) {
@@ -95,6 +100,8 @@ enum Fault {
     VersionsOfMaster,
     WritersOwnReplicas,
     NoLifecycle,
+    /// A rule removes unfinished uploads, of some keys.
+    NarrowLifecycle,
     NoTarget,
     Cycle,
 }
@@ -109,6 +116,7 @@ impl Fault {
             Self::VersionsOfMaster => versions(stage).await,
             Self::WritersOwnReplicas => writers_own(stage).await,
             Self::NoLifecycle => no_lifecycle(stage).await,
+            Self::NarrowLifecycle => lifecycle(stage, "replica-1", "in/").await,
             Self::NoTarget => gone(stage).await,
             Self::Cycle => back(stage).await,
         }
@@ -202,6 +210,12 @@ fn function_of(things: &mut Things) -> &mut Value {
     "BucketOwnerEnforced"
 )]
 #[case::unfinished_uploads(Fault::NoLifecycle, "uploads", "warning", "DaysAfterInitiation")]
+#[case::unfinished_uploads_of_some_keys(
+    Fault::NarrowLifecycle,
+    "uploads",
+    "warning",
+    "add to its lifecycle rules"
+)]
 #[case::no_rule(
     Fault::Rule(&["s3:ObjectRestore:*"]),
     "notification", "error", "setup --master master --queue"
@@ -295,6 +309,40 @@ async fn cycle_that_cannot_be_seen_does_not_pass() {
         shown(&output).contains("unknown  cycle"),
         "{}",
         shown(&output)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_clock_is_told_before_what_it_has_refused() {
+    let stage = Stage::set().await;
+    stage.trouble.is(Trouble::Skewed);
+    let (code, found) = findings(&stage).await;
+    assert_eq!(code, Some(1));
+    let errors = found.iter().filter(|it| it["status"] == "error");
+    let errors: Vec<&Value> = errors.map(|it| &it["check"]).collect();
+    assert_eq!(errors, ["clock", "master"], "{found:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn role_is_simulated_in_the_account_of_its_resources() {
+    let stage = healthy().await;
+    let condition = |key: &str| {
+        let key = key.to_owned();
+        stage.aws.with(|things| things.conditions = vec![key]);
+    };
+    let statuses = |found: &[Value]| {
+        let of_role = found.iter().filter(|it| it["check"] == "role");
+        let statuses = of_role.map(|it| it["status"].as_str().unwrap().to_owned());
+        statuses.collect::<Vec<_>>()
+    };
+    condition("aws:ResourceAccount");
+    let (_, found) = findings(&stage).await;
+    assert!(statuses(&found).iter().all(|it| it == "ok"), "{found:#?}");
+    condition("aws:PrincipalOrgID");
+    let (_, found) = findings(&stage).await;
+    assert!(
+        statuses(&found).iter().all(|it| it == "unknown"),
+        "{found:#?}"
     );
 }
 

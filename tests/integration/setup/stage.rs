@@ -13,6 +13,8 @@ use aws_sdk_s3::types::{
     NotificationConfiguration, NotificationConfigurationFilter, S3KeyFilter, Tag, Tagging,
     TopicConfiguration,
 };
+use axum::http::HeaderValue;
+use axum::http::header::DATE;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use s3_replicator::local::http::{
@@ -71,6 +73,10 @@ pub(super) enum Trouble {
     TargetTagsHidden,
     /// The targets may not be looked at.
     TargetsDenied,
+    /// The targets do not answer.
+    TargetsHeld,
+    /// S3's clock is years behind, so it refuses everything.
+    Skewed,
 }
 
 /// What goes wrong, and whether it has.
@@ -98,7 +104,10 @@ impl Troubles {
             Trouble::TagsChangedMeanwhile | Trouble::PermissionUnseenOnce => {
                 put("notification") && !*was_met
             }
-            Trouble::TargetsDenied => request.uri().path().starts_with("/replica"),
+            Trouble::Skewed => true,
+            Trouble::TargetsDenied | Trouble::TargetsHeld => {
+                request.uri().path().starts_with("/replica")
+            }
             Trouble::TargetTagsHidden => {
                 request.uri().path().starts_with("/replica")
                     && request
@@ -128,7 +137,13 @@ impl Service for Troubled {
             }
             // HEAD has no body.
             Some(Trouble::TargetsDenied) => error(403, "", ""),
-            Some(Trouble::TagsHeld) => Box::pin(std::future::pending()),
+            Some(Trouble::Skewed) => Box::pin(async {
+                let mut refused = error(403, "", "").await?;
+                let date = HeaderValue::from_static("Thu, 01 Jan 2015 00:00:00 GMT");
+                refused.headers_mut().insert(DATE, date);
+                Ok(refused)
+            }),
+            Some(Trouble::TagsHeld | Trouble::TargetsHeld) => Box::pin(std::future::pending()),
             Some(Trouble::PermissionUnseenOnce) => error(
                 400,
                 "InvalidArgument",
