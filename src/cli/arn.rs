@@ -127,6 +127,14 @@ impl FromStr for Function {
     }
 }
 
+/// A role's ARN, as `--batch-role` takes it.
+pub(super) fn role(text: &str) -> Result<Arn, String> {
+    let arn: Option<Arn> = text.parse().ok();
+    let is_role = |arn: &Arn| arn.service == "iam" && arn.resource.starts_with("role/");
+    arn.filter(is_role)
+        .ok_or_else(|| "expected a role's ARN, `arn:aws:iam::ACCOUNT:role/NAME`".to_owned())
+}
+
 /// A queue's ARN, as `--queue` takes it.
 pub(super) fn queue(text: &str) -> Result<Arn, String> {
     let expected = "expected a queue's ARN, `arn:aws:sqs:REGION:ACCOUNT:NAME`";

@@ -31,7 +31,7 @@ use self::plan::{Change, Conflict, Wanted, plan, undo};
 use self::report::{Reporter, Said};
 use self::tags::{Entry, pairs};
 use super::account::Account;
-use super::arn::{Arn, Destination, Function, queue};
+use super::arn::{Arn, Destination, Function, queue, role};
 use super::diagnosis::{Finding, has_errors};
 use super::{CommandError, Ended, told_to_end};
 use crate::error::chain;
@@ -94,7 +94,7 @@ pub(super) struct Setup {
     wait: Option<u64>,
     /// Prints the job for S3 Batch Operations that replicates what is there already, to be run in
     /// this role
-    #[arg(long, value_name = "ROLE_ARN")]
+    #[arg(long, value_name = "ROLE_ARN", value_parser = role)]
     batch_role: Option<Arn>,
     /// The function that the job invokes [default: --function, or the one that reads the queue]
     #[arg(long, value_name = "ARN", requires = "batch_role")]
@@ -141,6 +141,13 @@ fn entry(text: &str) -> Result<Entry, String> {
 
 impl Setup {
     pub(super) async fn run(self) -> Result<Ended, CommandError> {
+        if self.batch_report.as_ref() == Some(&self.master) {
+            return Err(CommandError::Input(
+                "--batch-report names the master, where the report would be replicated; name \
+                 another bucket"
+                    .to_owned(),
+            ));
+        }
         let account = Account::load().await?;
         let reporter = Reporter { json: self.json };
         let progress = Progress::default();
@@ -166,7 +173,15 @@ impl Setup {
         reporter: Reporter,
         progress: &Progress,
     ) -> Result<Done, CommandError> {
-        let (findings, checked) = checks::check(account, &self.question()).await;
+        let (mut findings, checked) = checks::check(account, &self.question()).await;
+        let mut function = None;
+        if let (Some(_), Some(Checked { master, wanted, .. })) = (&self.batch_role, &checked) {
+            let named = self.batch_function.as_ref();
+            match function_of_job(account, named, wanted, master.site.region()).await {
+                Ok(found) => function = Some(found),
+                Err(finding) => findings.push(finding),
+            }
+        }
         for finding in &findings {
             reporter.say(&Said::Check(finding));
         }
@@ -234,9 +249,7 @@ impl Setup {
             written: progress.written.get(),
             sync: (!self.undo).then_some(sync),
         });
-        if let Some(role) = &self.batch_role {
-            let named = self.batch_function.as_ref();
-            let function = function_of_job(account, named, &wanted).await?;
+        if let (Some(role), Some(function)) = (&self.batch_role, &function) {
             let account = identity.map_or(function.arn.account.clone(), |it| it.account);
             let job = Job {
                 account: &account,

@@ -5,9 +5,9 @@
 use serde_json::{Value, json};
 
 use super::plan::Wanted;
-use crate::cli::CommandError;
 use crate::cli::account::Account;
 use crate::cli::arn::{Destination, Function};
+use crate::cli::diagnosis::Finding;
 use crate::cli::diagnosis::queue::readers;
 use crate::error::chain;
 
@@ -70,30 +70,40 @@ pub(super) fn definition(wanted: &Wanted, job: Job<'_>) -> Value {
 }
 
 /// The function that the job is to invoke: the one that was named, or hears of the bucket's events.
+///
+/// # Errors
+/// There is none, or it is not where the job runs: beside the bucket.
 pub(super) async fn function_of_job(
     account: &Account,
     named: Option<&Function>,
     wanted: &Wanted,
-) -> Result<Function, CommandError> {
-    let lacking = |why: &str| {
-        let advice = "name the function of the job with --batch-function";
-        CommandError::Input(format!("{advice}: {why}"))
-    };
-    match (named, &wanted.destination) {
-        (Some(function), _) | (None, Some(Destination::Function(function))) => Ok(function.clone()),
+    region: &str,
+) -> Result<Function, Finding> {
+    let name_it = "name the function of the job with --batch-function";
+    let error = |why: String| Finding::error("batch-job", why, name_it);
+    let function = match (named, &wanted.destination) {
+        (Some(function), _) | (None, Some(Destination::Function(function))) => function.clone(),
         (None, Some(Destination::Queue(queue))) => {
             let readers = readers(account, queue).await;
-            let readers = readers.map_err(|error| lacking(&chain(&error)))?;
+            let readers = readers.map_err(|failed| error(chain(&failed)))?;
             let mut functions = readers.into_iter().filter_map(|it| it.function_arn);
             match (functions.next(), functions.next()) {
-                (Some(function), None) => function.parse().map_err(|why: String| lacking(&why)),
-                _ => Err(lacking(&format!(
-                    "not exactly one reads {}",
-                    queue.as_str()
-                ))),
+                (Some(function), None) => function.parse().map_err(error)?,
+                _ => {
+                    let queue = queue.as_str();
+                    return Err(error(format!("not exactly one function reads {queue}")));
+                }
             }
         }
-        (None, None) => Err(lacking("no rule of ours says where events go")),
+        (None, None) => return Err(error("no rule of ours says where events go".to_owned())),
+    };
+    if function.arn.region == region {
+        Ok(function)
+    } else {
+        let (arn, its) = (function.arn.as_str(), &function.arn.region);
+        Err(error(format!(
+            "{arn} is in {its} and the bucket in {region}: a job invokes functions of its region"
+        )))
     }
 }
 

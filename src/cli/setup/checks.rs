@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use super::plan::{Found, Wanted, destination_of};
 use super::policy::Grant;
 use super::rules::{EVENTS, Rule, channels, ours, rules};
-use super::tags::{Entry, Tags, name_targets, unfit};
+use super::tags::{Entry, Tags, name_targets, pairs, unfit};
 use super::write::read_notifications;
 use crate::cli::account::{Account, Identity, deadline};
 use crate::cli::arn::{Destination, Function};
@@ -17,6 +17,7 @@ use crate::cli::diagnosis::{Finding, Status};
 use crate::error::chain;
 use crate::routes::path_back;
 use crate::site::Bucket;
+use crate::targets::parse;
 
 /// What was typed.
 #[derive(Debug, Clone)]
@@ -82,6 +83,7 @@ pub(super) async fn check(
     let wanted = wanted(question, &notifications);
     if !question.undo {
         findings.extend(targets(account, &master, &question.targets).await);
+        findings.extend(tagged(account, &tags, &question.targets).await);
         findings.extend(told(&notifications, &tags, question, &wanted));
     }
     let mut policy = None;
@@ -189,6 +191,32 @@ async fn target(account: &Account, master: &Bucket, entry: &Entry) -> Vec<Findin
             .chain(hidden_tags(&bucket).await)
             .collect(),
     }
+}
+
+/// Targets that tags name already: what is wrong with them is told, and is no reason not to write.
+async fn tagged(account: &Account, tags: &Tags, named: &[Entry]) -> Vec<Finding> {
+    let list = parse(pairs(tags), |name| account.sites.is_profile(name));
+    let others = list
+        .targets
+        .into_iter()
+        .filter(|target| named.iter().all(|it| it.bucket != target.bucket));
+    let of_each = others.map(async |target| {
+        let found = match account.bucket(&target.bucket, &target.site).await {
+            Ok(bucket) => exists("target", &bucket).await,
+            Err(failure) => Finding::unknown("target", failure.chain()),
+        };
+        (found.status != Status::Ok).then(|| lenient(found))
+    });
+    join_all(of_each).await.into_iter().flatten().collect()
+}
+
+/// What is no reason not to write.
+fn lenient(finding: Finding) -> Finding {
+    let status = match finding.status {
+        Status::Error => Status::Warning,
+        status => status,
+    };
+    Finding { status, ..finding }
 }
 
 /// Why a cycle is refused.
@@ -341,16 +369,7 @@ async fn policy_of(
 /// That nobody reads the queue yet is no reason not to set the bucket up.
 async fn reader(account: &Account, arn: &crate::cli::arn::Arn) -> Vec<Finding> {
     match readers(account, arn).await {
-        Ok(mappings) => mapping(arn, &mappings)
-            .into_iter()
-            .map(|finding| Finding {
-                status: match finding.status {
-                    Status::Error => Status::Warning,
-                    status => status,
-                },
-                ..finding
-            })
-            .collect(),
+        Ok(mappings) => mapping(arn, &mappings).into_iter().map(lenient).collect(),
         Err(error) => vec![Finding::unknown("mapping", chain(&error))],
     }
 }

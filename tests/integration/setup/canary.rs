@@ -1,15 +1,16 @@
 //! `setup --wait`: an object is seen arriving, and nothing of it stays.
 
+use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::aws::FUNCTION;
 use super::setup;
-use super::stage::{Stage, shown};
+use super::stage::{Stage, Trouble, shown};
 use crate::live::store::contents;
 
 async fn is_empty(stage: &Stage) {
@@ -77,4 +78,47 @@ async fn canary_is_taken_away_when_nobody_waits_any_longer() {
     kill_process(pid, Signal::INT).unwrap();
     assert_eq!(waiting.wait().await.unwrap().code(), Some(130));
     is_empty(&stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_signal_ends_the_removal_and_what_is_left_is_told() {
+    let stage = Stage::set().await;
+    stage.run(&setup(&["--function", FUNCTION])).await;
+    stage.is_deaf.store(true, Ordering::Relaxed);
+    let mut command = stage.command(&["setup", "--master", "master", "--wait"]);
+    let waiting = command.stdout(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(waiting.id().unwrap().try_into().unwrap()).unwrap();
+    until_master(&stage, |is_empty| !is_empty).await;
+    stage.trouble.is(Trouble::TargetsHeld);
+    kill_process(pid, Signal::INT).unwrap();
+    until_master(&stage, |is_empty| is_empty).await;
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = timeout(Duration::from_secs(15), waiting.wait_with_output()).await;
+    let output = ended.expect("it waits for targets that do not answer");
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", shown(&output));
+    for place in ["s3://replica-1/", "s3://replica-2/"] {
+        assert!(shown(&output).contains(place), "{}", shown(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn target_that_is_named_already_and_gone_is_told() {
+    let stage = Stage::set().await;
+    stage.run(&setup(&["--function", FUNCTION])).await;
+    let delete = stage.client.delete_bucket().bucket("replica-1");
+    delete.send().await.unwrap();
+    let output = stage.run(&["setup", "--master", "master"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let expected = "warning  target       s3://replica-1 does not exist";
+    assert!(shown(&output).contains(expected), "{}", shown(&output));
+}
+
+/// Waits until the master is empty, or is not.
+async fn until_master(stage: &Stage, is_so: fn(bool) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so(contents(&stage.client, "master").await.is_empty()) {
+        assert!(Instant::now() < deadline, "the canary is not as expected");
+        sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -33,6 +33,10 @@ fn aws_key(aws: &Aws) {
     });
 }
 
+fn nobody_reads(aws: &Aws) {
+    aws.with(|things| things.mappings.clear());
+}
+
 fn denied_queue(aws: &Aws) {
     aws.with(|things| things.denied.push("sqs:GetQueueAttributes".to_owned()));
 }
@@ -67,6 +71,17 @@ fn other_masters(aws: &Aws) {
 )]
 #[case::no_destination(nothing, &[], "nobody is told of s3:ObjectCreated:*")]
 #[case::filter_of_no_rule(nothing, &["--prefix", "in/"], "no rule of ours is there that --prefix")]
+#[case::no_function_of_the_job(
+    nobody_reads,
+    &["--queue", QUEUE, "--batch-role", "arn:aws:iam::000000000000:role/batch"],
+    "not exactly one function reads"
+)]
+#[case::function_of_the_job_elsewhere(
+    nothing,
+    &["--queue", QUEUE, "--batch-role", "arn:aws:iam::000000000000:role/batch",
+      "--batch-function", "arn:aws:lambda:eu-west-1:000000000000:function:replicator"],
+    "a job invokes functions of its region"
+)]
 #[case::no_such_target(nothing, &["--queue", QUEUE, "--target", "nowhere@us-east-1"], "aws s3 mb s3://nowhere")]
 #[case::target_elsewhere(
     nothing,
@@ -286,6 +301,11 @@ async fn region_that_does_not_answer_is_named() {
 #[case::no_site(&["setup", "--master", "m-1", "--target", "a-1"], "BUCKET@SITE")]
 #[case::arn(&["setup", "--master", "m-1", "--queue", "events"], "a queue's ARN")]
 #[case::both(&["setup", "--master", "m-1", "--queue", QUEUE, "--function", FUNCTION], "--function")]
+#[case::no_role(&["setup", "--master", "m-1", "--batch-role", FUNCTION], "a role's ARN")]
+#[case::report_of_itself(
+    &["setup", "--master", "m-1", "--batch-role", "arn:aws:iam::1:role/b", "--batch-report", "m-1"],
+    "--batch-report names the master"
+)]
 #[case::undo_and_wait(&["setup", "--master", "m-1", "--undo", "--wait"], "--wait")]
 #[case::region(&["doctor", "--master", "m-1@us-east-1"], "without a region")]
 fn wrong_usage_ends_with_2(#[case] arguments: &[&str], #[case] named: &str) {
