@@ -222,7 +222,7 @@ impl Setup {
                 .planned
                 .set(changes.iter().map(Change::name).collect());
             for (number, change) in (1..).zip(&changes) {
-                if let Err(error) = write::write(account, &master, change).await {
+                if let Err(error) = write::write(account, &master, change, reporter).await {
                     let names: Vec<&str> = changes.iter().map(Change::name).collect();
                     let (written, rest) = names.split_at(number - 1);
                     reporter.say(&Said::Failed {

@@ -17,8 +17,8 @@ pub(in crate::cli) struct Deployed {
     pub(in crate::cli) role: Option<String>,
     /// In seconds.
     pub(in crate::cli) timeout: u64,
-    /// Why it cannot run, if it cannot.
-    trouble: Option<String>,
+    /// Why it does not run, if it does not.
+    trouble: Option<(State, String)>,
     environment: HashMap<String, String>,
 }
 
@@ -38,7 +38,7 @@ impl Deployed {
         let trouble = match &found.state {
             Some(state @ (State::Failed | State::Inactive)) => {
                 let reason = found.state_reason.as_deref().unwrap_or("no reason given");
-                Some(format!("{}: {reason}", state.as_str()))
+                Some((state.clone(), format!("{}: {reason}", state.as_str())))
             }
             _ => None,
         };
@@ -62,7 +62,15 @@ impl Deployed {
         };
         let state = match &self.trouble {
             None => Finding::ok("function", format!("{name} is there")),
-            Some(why) => Finding::error("function", format!("{name} is {why}"), "deploy it again"),
+            // Lambda has put aside what was not invoked for weeks.
+            Some((State::Inactive, why)) => Finding::warning(
+                "function",
+                format!("{name} is {why}"),
+                "invoke it once: it is refused that time, and runs some minutes later",
+            ),
+            Some((_, why)) => {
+                Finding::error("function", format!("{name} is {why}"), "deploy it again")
+            }
         };
         let mend = configure("--environment Variables={…}: it replaces all variables");
         let served = match Config::from_lookup(|name| self.environment.get(name).cloned()) {
@@ -118,15 +126,24 @@ pub(in crate::cli) async fn on_failure(
         .get_function_event_invoke_config()
         .function_name(&function.name)
         .set_qualifier(function.qualifier.clone());
-    let destination = match call("lambda:GetFunctionEventInvokeConfig", name, get.send()).await {
-        Ok(answer) => answer
-            .destination_config
-            .and_then(|it| it.on_failure)
-            .and_then(|it| it.destination)
-            .filter(|it| !it.is_empty()),
-        Err(error) if error.is_absence() => None,
-        Err(error) => return Err(error),
-    };
+    let (destination, verb) =
+        match call("lambda:GetFunctionEventInvokeConfig", name, get.send()).await {
+            Ok(answer) => {
+                let destination = answer
+                    .destination_config
+                    .and_then(|it| it.on_failure)
+                    .and_then(|it| it.destination)
+                    .filter(|it| !it.is_empty());
+                // To put it anew would set its other values back.
+                (destination, "update")
+            }
+            Err(error) if error.is_absence() => {
+                // That may be the function itself.
+                Deployed::read(account, function).await?;
+                (None, "put")
+            }
+            Err(error) => return Err(error),
+        };
     let qualifier = match &function.qualifier {
         Some(qualifier) => format!(" --qualifier {qualifier}"),
         None => String::new(),
@@ -142,7 +159,7 @@ pub(in crate::cli) async fn on_failure(
                 "{name} has no on-failure destination: an event that fails three times is lost"
             ),
             format!(
-                "aws lambda put-function-event-invoke-config --region {} --function-name {}{qualifier} \
+                "aws lambda {verb}-function-event-invoke-config --region {} --function-name {}{qualifier} \
                  --destination-config '{{\"OnFailure\":{{\"Destination\":\"QUEUE_ARN\"}}}}'",
                 function.arn.region, function.name
             ),
@@ -173,5 +190,20 @@ mod tests {
             .unwrap();
         let found = deployed.findings(&function, "master");
         assert_eq!(found[1].status, expected, "{found:?}");
+    }
+
+    #[rstest]
+    #[case::idle(State::Inactive, Status::Warning)]
+    #[case::broken(State::Failed, Status::Error)]
+    fn function_that_does_not_run_is_told(#[case] state: State, #[case] expected: Status) {
+        let deployed = Deployed {
+            trouble: Some((state, "why".to_owned())),
+            ..Deployed::default()
+        };
+        let function = "arn:aws:lambda:us-east-1:123456789012:function:f"
+            .parse()
+            .unwrap();
+        let found = deployed.findings(&function, "master");
+        assert_eq!(found[0].status, expected, "{found:?}");
     }
 }

@@ -91,12 +91,17 @@ impl Queue {
         findings
     }
 
-    /// Whether messages stay hidden until a killed function's requests must have died.
+    /// Whether messages stay hidden until a killed function's requests must have died: for six
+    /// timeouts, and as long as a batch is gathered before.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>
-    pub(in crate::cli) fn visibility(&self, arn: &Arn, timeout: u64) -> Finding {
-        let name = arn.as_str();
+    pub(in crate::cli) fn visibility(&self, arn: &Arn, timeout: u64, window: u64) -> Finding {
+        let (name, needed) = (arn.as_str(), 6 * timeout + window);
+        let gathered = match window {
+            0 => String::new(),
+            window => format!(" and the {window} s that a batch is gathered"),
+        };
         match self.seconds(&Attribute::VisibilityTimeout) {
-            Some(hidden) if hidden >= 6 * timeout => Finding::ok(
+            Some(hidden) if hidden >= needed => Finding::ok(
                 "visibility",
                 format!(
                     "{name} hides messages for {hidden} s, the function takes {timeout} s at most"
@@ -106,14 +111,12 @@ impl Queue {
                 "visibility",
                 format!(
                     "{name} hides messages for {hidden} s, less than six times the function's \
-                     {timeout} s: a late request could undo what its redelivery did"
+                     {timeout} s{gathered}: a late request could undo what its redelivery did"
                 ),
                 format!(
                     "aws sqs set-queue-attributes --queue-url {} --region {} \
-                     --attributes VisibilityTimeout={}",
-                    self.url,
-                    arn.region,
-                    6 * timeout
+                     --attributes VisibilityTimeout={needed}",
+                    self.url, arn.region
                 ),
             ),
             None => Finding::unknown(
@@ -157,6 +160,17 @@ pub(in crate::cli) fn mapping(queue: &Arn, mappings: &[Mapping]) -> Vec<Finding>
         .iter()
         .map(|mapping| judge(queue, mapping))
         .collect()
+}
+
+/// How long a batch is gathered at most before a function is invoked, in seconds.
+pub(in crate::cli) fn window(mappings: &[Mapping]) -> u64 {
+    let windows = mappings
+        .iter()
+        .filter_map(|it| it.maximum_batching_window_in_seconds);
+    windows
+        .max()
+        .and_then(|it| it.try_into().ok())
+        .unwrap_or_default()
 }
 
 fn judge(queue: &Arn, mapping: &Mapping) -> Finding {
@@ -230,15 +244,21 @@ mod tests {
     }
 
     #[rstest]
-    #[case(180, Status::Ok)]
-    #[case(179, Status::Error)]
-    fn messages_stay_hidden_for_six_timeouts(#[case] hidden: u64, #[case] expected: Status) {
+    #[case(180, 0, Status::Ok)]
+    #[case(179, 0, Status::Error)]
+    #[case::gathered(200, 20, Status::Ok)]
+    #[case::gathered_too_long(199, 20, Status::Error)]
+    fn messages_stay_hidden_for_six_timeouts(
+        #[case] hidden: u64,
+        #[case] window: u64,
+        #[case] expected: Status,
+    ) {
         let queue = Queue {
             url: "http://q".to_owned(),
             attributes: [(Attribute::VisibilityTimeout, hidden.to_string())].into(),
         };
         assert_eq!(
-            queue.visibility(&QUEUE.parse().unwrap(), 30).status,
+            queue.visibility(&QUEUE.parse().unwrap(), 30, window).status,
             expected
         );
     }

@@ -7,7 +7,7 @@ use crate::cli::account::{Account, CallFailed};
 use crate::cli::arn::{Arn, Destination, Function};
 use crate::cli::diagnosis::buckets::{is_of, kms_key};
 use crate::cli::diagnosis::function::{Deployed, on_failure, policy};
-use crate::cli::diagnosis::queue::{Queue, mapping, readers};
+use crate::cli::diagnosis::queue::{Queue, mapping, readers, window};
 use crate::cli::diagnosis::role::Need;
 use crate::cli::diagnosis::{Finding, role};
 use crate::cli::setup::policy::Grant;
@@ -133,7 +133,9 @@ pub(super) async fn function(
     if let Some(queue) = queue
         && let Ok(read) = Queue::read(account, queue).await
     {
-        findings.push(read.visibility(queue, deployed.timeout));
+        // Who may not be asked for mappings has been told so.
+        let window = readers(account, queue).await.map_or(0, |it| window(&it));
+        findings.push(read.visibility(queue, deployed.timeout, window));
     }
     match &deployed.role {
         Some(role) => {

@@ -115,6 +115,13 @@ pub(super) async fn check(
         },
         None => None,
     };
+    if question.undo && wanted.destination.is_none() {
+        findings.push(Finding::unknown(
+            "permission",
+            "what a queue or function was allowed: no rule of ours says which it was; name it with \
+             --queue ARN or --function ARN",
+        ));
+    }
     let found = Found {
         tags,
         notifications,

@@ -101,6 +101,15 @@ impl Reporter {
         }
     }
 
+    /// Says why nothing seems to happen.
+    pub(super) fn trying(self, seconds: u64) {
+        if !self.json {
+            line(format_args!(
+                "S3 cannot send yet, as a new permission takes a while; trying for {seconds} s"
+            ));
+        }
+    }
+
     /// Says what is waited for.
     pub(super) fn waiting(self, master: &str, key: &str) {
         if !self.json {

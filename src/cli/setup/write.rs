@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use super::plan::Change;
 use super::policy::{statement_of, with_statement, without_statement};
-use super::rules::are_equal;
+use super::report::Reporter;
+use super::rules::{are_equal, rules};
 use super::tags::Tags;
 use crate::cli::account::{Account, CallFailed, ask, call};
 use crate::cli::arn::{Arn, Function};
@@ -41,6 +42,18 @@ pub(super) enum WriteError {
     /// Another service refused, or did not answer.
     #[error(transparent)]
     Call(#[from] CallFailed),
+    /// S3 cannot send to a destination of ours or of somebody else's.
+    #[error(
+        "S3 cannot send to one of {arns}: it is gone, or its policy does not let S3 in; mend it or \
+         take its rule away"
+    )]
+    Unsendable {
+        /// What S3 said.
+        #[source]
+        failure: Failure,
+        /// Where all rules send to.
+        arns: String,
+    },
     /// Somebody else was here.
     #[error("it was changed by somebody else since it was read; run this again")]
     Changed,
@@ -66,6 +79,7 @@ pub(super) async fn write(
     account: &Account,
     master: &Bucket,
     change: &Change,
+    reporter: Reporter,
 ) -> Result<(), WriteError> {
     match change {
         Change::QueuePolicy {
@@ -96,7 +110,7 @@ pub(super) async fn write(
             if !are_equal(&read_notifications(master).await?, before) {
                 return Err(WriteError::Changed);
             }
-            write_notifications(master, after).await
+            write_notifications(master, before, after, reporter).await
         }
         Change::Tags { before, after } => {
             if read_tags(master).await? != *before {
@@ -186,20 +200,38 @@ async fn add_permission(
 }
 
 /// S3 tries whether it may send before it takes a rule, and permissions take a while to be seen.
+/// It tries all rules, so where none is added it is told not to: somebody else's queue may be gone.
 async fn write_notifications(
     master: &Bucket,
+    before: &NotificationConfiguration,
     after: &NotificationConfiguration,
+    reporter: Reporter,
 ) -> Result<(), WriteError> {
+    let (earlier, all) = (rules(before), rules(after));
+    let is_added = all.iter().any(|it| !earlier.contains(it));
     let deadline = Instant::now() + PROPAGATION;
+    let mut is_told = false;
     loop {
         let put = master.site.client.put_bucket_notification_configuration();
         let put = put
             .bucket(&master.name)
+            .set_skip_destination_validation((!is_added).then_some(true))
             .notification_configuration(after.clone());
         let result = ask(master, "PutBucketNotificationConfiguration", put.send()).await;
         match result {
             Ok(_) => return Ok(()),
-            Err(failure) if is_not_seen_yet(&failure) && Instant::now() < deadline => {
+            Err(failure) if is_not_seen_yet(&failure) => {
+                if Instant::now() >= deadline {
+                    let mut arns: Vec<&str> = all.iter().map(|it| it.arn.as_str()).collect();
+                    arns.sort_unstable();
+                    arns.dedup();
+                    let arns = arns.join(", ");
+                    return Err(WriteError::Unsendable { failure, arns });
+                }
+                if !is_told {
+                    reporter.trying(PROPAGATION.as_secs());
+                    is_told = true;
+                }
                 sleep(PAUSE).await;
             }
             Err(failure) => return Err(failure.into()),

@@ -296,6 +296,7 @@ fn lambda(things: &mut Things, method: &Method, uri: &Uri, body: &Value) -> Resp
             return StatusCode::NO_CONTENT.into_response();
         }
         _ => match &function.on_failure {
+            Some(destination) if destination.is_empty() => json!({ "MaximumRetryAttempts": 1 }),
             Some(destination) => {
                 json!({ "DestinationConfig": { "OnFailure": { "Destination": destination } } })
             }

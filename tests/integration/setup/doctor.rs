@@ -242,6 +242,10 @@ fn function_of(things: &mut Things) -> &mut Value {
     Fault::Beside(|it| drop(queue_of(it).insert("VisibilityTimeout".to_owned(), json!("60")))),
     "visibility", "error", "VisibilityTimeout=360"
 )]
+#[case::visibility_with_gathering(
+    Fault::Beside(|it| it.mappings[0]["MaximumBatchingWindowInSeconds"] = json!(60)),
+    "visibility", "error", "VisibilityTimeout=420"
+)]
 #[case::nobody_reads(
     Fault::Beside(|it| it.mappings.clear()),
     "mapping", "error", "create-event-source-mapping"

@@ -303,6 +303,28 @@ async fn permission_that_s3_does_not_see_yet_is_waited_for() {
     let output = stage.run(&setup(&["--queue", QUEUE])).await;
     assert!(stage.trouble.was_met());
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("S3 cannot send yet"),
+        "{}",
+        shown(&output)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queue_of_somebody_elses_that_is_gone_does_not_keep_anybody_from_undoing() {
+    let stage = Stage::set().await;
+    let before = stage.snapshot().await;
+    stage.run(&setup(&["--queue", QUEUE])).await;
+    stage.trouble.is(Trouble::DestinationGone);
+    let undone = stage.run(&["setup", "--master", "master", "--undo"]).await;
+    assert_eq!(undone.status.code(), Some(0), "{}", shown(&undone));
+    assert_eq!(stage.snapshot().await, before);
+    let again = stage.run(&["setup", "--master", "master", "--undo"]).await;
+    assert!(
+        shown(&again).contains("unknown  permission"),
+        "{}",
+        shown(&again)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,13 @@ fn no_on_failure(aws: &Aws) {
     aws.with(|things| things.functions.get_mut("replicator").unwrap().on_failure = None);
 }
 
+fn retries_without_on_failure(aws: &Aws) {
+    aws.with(|things| {
+        let function = things.functions.get_mut("replicator").unwrap();
+        function.on_failure = Some(String::new());
+    });
+}
+
 fn other_account(aws: &Aws) {
     aws.with(|things| things.account = "999999999999".to_owned());
 }
@@ -54,6 +61,11 @@ fn other_masters(aws: &Aws) {
 
 #[rstest]
 #[case::no_on_failure(no_on_failure, &["--function", FUNCTION], "put-function-event-invoke-config")]
+#[case::retries_without_on_failure(
+    retries_without_on_failure,
+    &["--function", FUNCTION],
+    "update-function-event-invoke-config"
+)]
 #[case::function_for_others(other_masters, &["--function", FUNCTION], "S3_REPLICATOR_MASTERS lacks it")]
 #[case::no_function(
     nothing,

@@ -69,6 +69,8 @@ pub(super) enum Trouble {
     TagsChangedMeanwhile,
     /// S3 does not see at once that it may send.
     PermissionUnseenOnce,
+    /// A destination of somebody else's is gone: S3 takes no rules, unless told not to try.
+    DestinationGone,
     /// The targets' tags may not be read.
     TargetTagsHidden,
     /// The targets may not be looked at.
@@ -103,6 +105,10 @@ impl Troubles {
             Trouble::TagsRefused | Trouble::TagsHeld => put("tagging"),
             Trouble::TagsChangedMeanwhile | Trouble::PermissionUnseenOnce => {
                 put("notification") && !*was_met
+            }
+            Trouble::DestinationGone => {
+                let skip = "x-amz-skip-destination-validation";
+                put("notification") && !request.headers().contains_key(skip)
             }
             Trouble::Skewed => true,
             Trouble::TargetsDenied | Trouble::TargetsHeld => {
@@ -144,7 +150,7 @@ impl Service for Troubled {
                 Ok(refused)
             }),
             Some(Trouble::TagsHeld | Trouble::TargetsHeld) => Box::pin(std::future::pending()),
-            Some(Trouble::PermissionUnseenOnce) => error(
+            Some(Trouble::PermissionUnseenOnce | Trouble::DestinationGone) => error(
                 400,
                 "InvalidArgument",
                 "Unable to validate the following destination configurations",
