@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::http::Response;
 use tokio::time::{Instant, timeout};
 
 use super::CommandError;
@@ -122,7 +123,7 @@ pub(super) fn deadline() -> Instant {
 pub(super) async fn ask<T, E>(
     bucket: &Bucket,
     operation: &'static str,
-    request: impl Future<Output = Result<T, SdkError<E, aws_smithy_runtime_api::http::Response>>>,
+    request: impl Future<Output = Result<T, SdkError<E, Response>>>,
 ) -> Result<T, Failure>
 where
     E: ProvideErrorMetadata
@@ -137,14 +138,13 @@ where
 }
 
 /// One request to another service.
-pub(super) async fn call<T, E, R>(
+pub(super) async fn call<T, E>(
     action: &'static str,
     on: &str,
-    request: impl Future<Output = Result<T, SdkError<E, R>>>,
+    request: impl Future<Output = Result<T, SdkError<E, Response>>>,
 ) -> Result<T, CallFailed>
 where
     E: ProvideErrorMetadata + Error + 'static,
-    R: Debug + 'static,
 {
     let failed = |why, code| CallFailed {
         action,
@@ -156,7 +156,7 @@ where
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             let code = error.code().map(ToOwned::to_owned);
-            Err(failed(described(&error), code))
+            Err(failed(described(&error, action), code))
         }
         Err(_) => Err(failed(
             format!("no answer in {} s", PATIENCE.as_secs()),
@@ -165,14 +165,21 @@ where
     }
 }
 
-fn described<E, R>(error: &SdkError<E, R>) -> String
+fn described<E>(error: &SdkError<E, Response>, action: &str) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
-    R: Debug + 'static,
 {
     if let Some(code) = error.code() {
         let message = error.message().unwrap_or_default().trim_end_matches('.');
         return format!("{code}: {message}");
+    }
+    // Whoever answered so speaks another protocol: a store alone, a proxy.
+    if let Some(answer) = error.raw_response() {
+        let service = action.split(':').next().unwrap_or(action).to_uppercase();
+        return format!(
+            "HTTP {}, no answer of {service}: is there one at AWS_ENDPOINT_URL?",
+            answer.status().as_u16()
+        );
     }
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(cause) = source {

@@ -21,13 +21,13 @@ use super::diagnosis::buckets::{
 };
 use super::diagnosis::head::clock;
 use super::diagnosis::{Finding, Status, package};
+use super::setup::bucket;
 use super::setup::write::read_notifications;
 use super::spectator::{json, line};
 use super::{CommandError, Ended};
 use crate::error::chain;
 use crate::routes::Route;
 use crate::site::Bucket;
-use crate::targets::is_bucket_name;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -52,13 +52,6 @@ pub(super) struct Doctor {
     /// Prints JSON Lines
     #[arg(long)]
     json: bool,
-}
-
-fn bucket(text: &str) -> Result<String, String> {
-    match text.strip_prefix("s3://").unwrap_or(text) {
-        name if is_bucket_name(name) => Ok(name.to_owned()),
-        _ => Err("expected a bucket's name by S3's naming rules, without a region".to_owned()),
-    }
 }
 
 /// What a machine is told, one on a line.

@@ -121,16 +121,16 @@ enum Done {
     Wait(Watch),
 }
 
-fn bucket(text: &str) -> Result<String, String> {
-    if is_bucket_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("expected a bucket's name by S3's naming rules, without a region".to_owned())
+/// A bucket's name, also as `s3://NAME`.
+pub(super) fn bucket(text: &str) -> Result<String, String> {
+    match text.strip_prefix("s3://").unwrap_or(text) {
+        name if is_bucket_name(name) => Ok(name.to_owned()),
+        _ => Err("expected a bucket's name by S3's naming rules, without a region".to_owned()),
     }
 }
 
 fn entry(text: &str) -> Result<Entry, String> {
-    match text.split_once('@') {
+    match text.strip_prefix("s3://").unwrap_or(text).split_once('@') {
         Some((bucket, site)) if is_bucket_name(bucket) && !site.is_empty() => Ok(Entry {
             bucket: bucket.to_owned(),
             site: site.to_owned(),

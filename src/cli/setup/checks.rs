@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use super::plan::{Found, Wanted, destination_of};
 use super::policy::Grant;
 use super::rules::{EVENTS, Rule, channels, ours, rules};
-use super::tags::{Entry, Tags, name_targets, pairs, unfit};
+use super::tags::{Entry, Tags, name_targets, named_otherwise, pairs, unfit};
 use super::write::read_notifications;
 use crate::cli::account::{Account, Identity, deadline};
 use crate::cli::arn::{Destination, Function};
@@ -81,6 +81,10 @@ pub(super) async fn check(
         }
     };
     let wanted = wanted(question, &notifications);
+    if question.undo {
+        let of_each = question.targets.iter();
+        findings.extend(of_each.filter_map(|entry| unnamed(&tags, entry, &master.name)));
+    }
     if !question.undo {
         findings.extend(targets(account, &master, &question.targets).await);
         findings.extend(tagged(account, &tags, &question.targets).await);
@@ -197,6 +201,21 @@ async fn target(account: &Account, master: &Bucket, entry: &Entry) -> Vec<Findin
         None => std::iter::once(found)
             .chain(hidden_tags(&bucket).await)
             .collect(),
+    }
+}
+
+/// That a target which is to be taken away is not there to be.
+fn unnamed(tags: &Tags, entry: &Entry, master: &str) -> Option<Finding> {
+    match named_otherwise(tags, entry) {
+        None => Some(Finding::warning(
+            "target",
+            format!("{entry} is not named for s3://{master}"),
+            "nothing, if it was taken away before",
+        )),
+        Some(others) => others.first().map(|other| {
+            let found = format!("the bucket of {entry} is named as {other}");
+            Finding::error("target", found, format!("--target {other}"))
+        }),
     }
 }
 

@@ -106,6 +106,25 @@ pub(super) fn without_targets(tags: &Tags, unwanted: &[Entry]) -> Tags {
     rest
 }
 
+/// Where tags have a bucket at other sites than the one that is named; `None` if they do not have
+/// it at all.
+pub(super) fn named_otherwise(tags: &Tags, entry: &Entry) -> Option<Vec<String>> {
+    let lists = tags.iter().filter(|(key, _)| is_targets_tag(key));
+    let entries = lists.flat_map(|(_, value)| value.split(' '));
+    let of_bucket = entries.filter(|it| {
+        let bucket = it.split_once('@').map(|(bucket, _)| bucket);
+        bucket == Some(entry.bucket.as_str())
+    });
+    let mut found: Vec<String> = of_bucket.map(str::to_owned).collect();
+    if found.is_empty() {
+        return None;
+    }
+    if found.contains(&entry.to_string()) {
+        found.clear();
+    }
+    Some(found)
+}
+
 /// Whether any tag names targets.
 pub(super) fn name_targets(tags: &Tags) -> bool {
     tags.keys().any(|key| is_targets_tag(key))
@@ -120,6 +139,12 @@ pub(in crate::cli) fn pairs(tags: &Tags) -> impl Iterator<Item = (&str, &str)> {
 /// Why an entry cannot stand in a tag.
 pub(super) fn unfit(entry: &Entry, is_profile: impl Fn(&str) -> bool) -> Option<String> {
     let text = entry.to_string();
+    if entry.site.contains(' ') {
+        return Some(format!(
+            "spaces separate targets in a tag, and `{}` has one; rename the profile",
+            entry.site
+        ));
+    }
     let is_allowed = |c: char| c.is_alphanumeric() || "_.:/=+-@".contains(c);
     if text.chars().count() > TAG_VALUE_LIMIT {
         return Some(format!(
@@ -226,13 +251,19 @@ mod tests {
     #[case::two_sites(&[], "aaa@eu-west-1 aaa@us-east-1", "named as aaa@eu-west-1 already")]
     #[case::no_site(&[], "aaa@mars", "`mars` is neither a region nor a profile")]
     #[case::mistake_that_is_there(&[(T, "aaa")], "bbb@us-east-1", "exactly one `@` in tag")]
+    #[case::site_with_a_space(&[], "aaa@mars_base", "spaces separate targets in a tag")]
     #[case::character(&[], "aaa@a#b", "rename the profile")]
     fn mistakes_are_refused(
         #[case] before: &[(&str, &str)],
         #[case] wanted: &str,
         #[case] expected: &str,
     ) {
-        let refused = with_targets(&tags(before), &entries(wanted), None, |it| it == "a#b");
+        let mut wanted = entries(wanted);
+        for entry in &mut wanted {
+            // Spaces separate the entries of this table.
+            entry.site = entry.site.replace('_', " ");
+        }
+        let refused = with_targets(&tags(before), &wanted, None, |it| it == "a#b");
         let problems = refused.unwrap_err();
         assert!(
             problems.len() == 1 && problems[0].contains(expected),

@@ -1,8 +1,10 @@
 //! What `setup` refuses: named, with the remedy, and nothing is changed.
 
 use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
+use axum::http::StatusCode;
 use rstest::rstest;
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::aws::{Aws, FUNCTION, QUEUE};
 use super::setup;
@@ -327,4 +329,56 @@ fn wrong_usage_ends_with_2(#[case] arguments: &[&str], #[case] named: &str) {
         .unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
     assert!(shown(&output).contains(named), "{}", shown(&output));
+}
+
+#[rstest]
+#[case::named_otherwise(
+    "replica-1@us-east-1",
+    "error    target       the bucket of replica-1@us-east-1 is named as replica-1@eu-west-1",
+    Some(1)
+)]
+#[case::unknown(
+    "s3://replica-3@us-east-1",
+    "warning  target       replica-3@us-east-1 is not named for s3://master",
+    Some(0)
+)]
+#[tokio::test(flavor = "multi_thread")]
+async fn target_that_is_not_there_to_be_taken_away_is_told(
+    #[case] target: &str,
+    #[case] expected: &str,
+    #[case] code: Option<i32>,
+) {
+    let stage = Stage::set().await;
+    stage.run(&setup(&["--queue", QUEUE])).await;
+    let before = stage.snapshot().await;
+    let undo = [
+        "setup",
+        "--master",
+        "s3://master",
+        "--undo",
+        "--target",
+        target,
+    ];
+    let output = stage.run(&undo).await;
+    assert_eq!(output.status.code(), code, "{}", shown(&output));
+    assert!(shown(&output).contains(expected), "{}", shown(&output));
+    assert_eq!(stage.snapshot().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoint_without_the_service_is_told() {
+    let stage = Stage::set().await;
+    let pages =
+        axum::Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "<html>no</html>") });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, pages).await });
+    let mut command = stage.command(&setup(&["--queue", QUEUE]));
+    let output = command.env("AWS_ENDPOINT_URL", endpoint).output().await;
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    for service in ["STS", "SQS"] {
+        let expected = format!("HTTP 404, no answer of {service}: is there one at");
+        assert!(shown(&output).contains(&expected), "{}", shown(&output));
+    }
 }
