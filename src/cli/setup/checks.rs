@@ -1,23 +1,23 @@
 //! What has to be true before anything is written, and what is there to be changed.
 
-use aws_sdk_s3::types::NotificationConfiguration;
-use futures_util::future::join_all;
+mod targets;
 
+use aws_sdk_s3::types::NotificationConfiguration;
+
+use self::targets::{tagged, targets, unnamed};
 use super::plan::{Found, Wanted, destination_of};
 use super::policy::Grant;
 use super::rules::{EVENTS, Rule, channels, ours, rules};
-use super::tags::{Entry, Tags, name_targets, named_otherwise, pairs, unfit};
+use super::tags::{Entry, Tags, name_targets};
 use super::write::read_notifications;
-use crate::cli::account::{Account, Identity, deadline};
+use crate::cli::account::{Account, Identity};
 use crate::cli::arn::{Destination, Function};
-use crate::cli::diagnosis::buckets::{exists, hidden_tags, locate, owner, read_tags, refused};
+use crate::cli::diagnosis::buckets::{locate, owner, read_tags, refused};
 use crate::cli::diagnosis::function::{Deployed, on_failure, policy};
 use crate::cli::diagnosis::queue::{Queue, mapping, readers};
 use crate::cli::diagnosis::{Finding, Status};
 use crate::error::chain;
-use crate::routes::path_back;
 use crate::site::Bucket;
-use crate::targets::parse;
 
 /// What was typed.
 #[derive(Debug, Clone)]
@@ -162,80 +162,6 @@ fn wanted(question: &Question, notifications: &NotificationConfiguration) -> Wan
     }
 }
 
-/// Every target: there, where it is said to be, and not leading back.
-async fn targets(account: &Account, master: &Bucket, targets: &[Entry]) -> Vec<Finding> {
-    let of_each = targets.iter().map(|entry| target(account, master, entry));
-    join_all(of_each).await.concat()
-}
-
-async fn target(account: &Account, master: &Bucket, entry: &Entry) -> Vec<Finding> {
-    let error = |found: String, mend: &str| vec![Finding::error("target", found, mend)];
-    if let Some(why) = unfit(entry, |name| account.sites.is_profile(name)) {
-        let mend = "name a region, or add the profile to AWS_CONFIG_FILE";
-        return error(format!("{entry}: {why}"), mend);
-    }
-    let bucket = match account.bucket(&entry.bucket, &entry.site).await {
-        Ok(bucket) => bucket,
-        Err(failure) => return error(failure.chain(), "mend the AWS shared configuration"),
-    };
-    let name = &bucket.name;
-    if bucket == *master {
-        return error(
-            format!("s3://{name} is the master itself"),
-            "name another bucket",
-        );
-    }
-    let found = exists("target", &bucket).await;
-    if found.status == Status::Error {
-        return vec![found];
-    }
-    match path_back(&account.sites, master, &bucket, deadline()).await {
-        Some(path) => {
-            let last = path.rsplit(" -> ").nth(1).unwrap_or(name);
-            let (master, region) = (&master.name, master.site.region());
-            error(
-                format!("s3://{name} leads back to the master ({path}): {CYCLE}"),
-                &format!("s3-replicator setup --master {last} --undo --target {master}@{region}"),
-            )
-        }
-        None => std::iter::once(found)
-            .chain(hidden_tags(&bucket).await)
-            .collect(),
-    }
-}
-
-/// That a target which is to be taken away is not there to be.
-fn unnamed(tags: &Tags, entry: &Entry, master: &str) -> Option<Finding> {
-    match named_otherwise(tags, entry) {
-        None => Some(Finding::warning(
-            "target",
-            format!("{entry} is not named for s3://{master}"),
-            "nothing, if it was taken away before",
-        )),
-        Some(others) => others.first().map(|other| {
-            let found = format!("the bucket of {entry} is named as {other}");
-            Finding::error("target", found, format!("--target {other}"))
-        }),
-    }
-}
-
-/// Targets that tags name already: what is wrong with them is told, and is no reason not to write.
-async fn tagged(account: &Account, tags: &Tags, named: &[Entry]) -> Vec<Finding> {
-    let list = parse(pairs(tags), |name| account.sites.is_profile(name));
-    let others = list
-        .targets
-        .into_iter()
-        .filter(|target| named.iter().all(|it| it.bucket != target.bucket));
-    let of_each = others.map(async |target| {
-        let found = match account.bucket(&target.bucket, &target.site).await {
-            Ok(bucket) => exists("target", &bucket).await,
-            Err(failure) => Finding::unknown("target", failure.chain()),
-        };
-        (found.status != Status::Ok).then(|| lenient(found))
-    });
-    join_all(of_each).await.into_iter().flatten().collect()
-}
-
 /// What is no reason not to write.
 fn lenient(finding: Finding) -> Finding {
     let status = match finding.status {
@@ -244,9 +170,6 @@ fn lenient(finding: Finding) -> Finding {
     };
     Finding { status, ..finding }
 }
-
-/// Why a cycle is refused.
-const CYCLE: &str = "old states would be copied over newer writes";
 
 /// Whether anybody hears of the master's events, and any target is named.
 fn told(
