@@ -1,11 +1,15 @@
 //! Where to go on from: the last key before the oldest one that is not confirmed. Pure.
 //!
 //! Keys begin in key order and end in any. A key that failed is not confirmed, and nothing behind
-//! it counts any more, so what is remembered stays small.
+//! it counts any more. Invariant: no more than [`MOST`] keys are remembered. A key that takes
+//! longer than so many others leaves what comes behind these to the walk that goes on from there.
 
 use std::collections::VecDeque;
 
 use crate::change::ObjectKey;
+
+/// How many keys are remembered at most.
+const MOST: usize = 100_000;
 
 /// How far a walk has come without a gap.
 #[derive(Debug, Default)]
@@ -33,6 +37,7 @@ impl Position {
 
     /// A key begins; the next one is greater.
     pub fn begin(&mut self, key: &ObjectKey) -> Ticket {
+        self.stuck |= self.open.len() >= MOST;
         if self.stuck {
             return Ticket(u64::MAX);
         }
@@ -98,6 +103,24 @@ mod tests {
         position.end(d, true);
         assert_eq!(position.confirmed(), Some(&key("a")));
         assert_eq!(position.open.len(), 1);
+    }
+
+    #[test]
+    fn one_slow_key_does_not_make_it_remember_every_other() {
+        let mut position = Position::default();
+        let slow = position.begin(&key("a"));
+        for number in 1..2 * MOST {
+            let ticket = position.begin(&key(&format!("b{number:06}")));
+            position.end(ticket, true);
+        }
+        assert_eq!(position.open.len(), MOST);
+        position.end(slow, true);
+        let last = format!("b{:06}", MOST - 1);
+        assert_eq!(position.confirmed(), Some(&key(&last)));
+        // What was not remembered may have failed.
+        let late = position.begin(&key("c"));
+        position.end(late, true);
+        assert_eq!(position.confirmed(), Some(&key(&last)));
     }
 
     #[test]
