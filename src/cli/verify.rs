@@ -53,8 +53,8 @@ pub(super) struct Verify {
     /// Writes a manifest for S3 Batch Operations: the keys that differ somewhere
     #[arg(long, value_name = "FILE")]
     write_manifest: Option<PathBuf>,
-    /// Seconds that a difference has to last, where the master has changed within the hour: what is
-    /// gone by then, or was written to meanwhile, is in flight
+    /// Seconds that a difference has to last: what is gone by then, or was written to meanwhile, is
+    /// in flight
     #[arg(long, value_name = "SECONDS", default_value = "10")]
     settle: u16,
 }

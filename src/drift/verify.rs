@@ -4,7 +4,7 @@
 //! So a difference counts only if the master is still in the very state in which it was seen first,
 //! and the replica still differs, some time later.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -149,12 +149,8 @@ impl Examination<'_> {
         // The place is kept until there is room, so that the walk waits.
         let _waiting = self.waiting.acquire().await.expect("never closed");
         drop(place);
-        let wait = match is_long_unchanged(first.master.as_ref(), SystemTime::now()) {
-            true => Duration::ZERO,
-            false => self.options.settle,
-        };
         tokio::select! {
-            () = sleep(wait) => {}
+            () = sleep(self.options.settle) => {}
             // What has lasted no time is not known to be drift.
             _ = self.stop.soon.wait() => {
                 findings.extend(uncertain.into_iter().map(in_flight));
@@ -176,16 +172,10 @@ impl Examination<'_> {
 
     /// What a second look means: `is_same` says that the master is what it was.
     async fn settle(&self, key: &ObjectKey, mut finding: Finding, is_same: bool) -> Finding {
-        finding.verdict = match finding.verdict {
-            Err(failure) if failure.kind != Kind::Raced => Err(failure),
-            Ok(verdict) if verdict.is_drift() && is_same => Ok(match verdict {
-                Verdict::Missing { .. } => Verdict::Missing {
-                    marker: self.subject.is_under_marker(key, finding.target).await,
-                },
-                other => other,
-            }),
-            _ => return in_flight(finding),
-        };
+        finding.verdict = settled(finding.verdict, is_same);
+        if let Ok(Verdict::Missing { marker }) = &mut finding.verdict {
+            *marker = self.subject.is_under_marker(key, finding.target).await;
+        }
         finding
     }
 
@@ -254,18 +244,14 @@ impl Examination<'_> {
     }
 }
 
-/// A master that is as it was an hour ago has nothing in flight. No store answers a clock that is
-/// off by more than a quarter of an hour.
-const LONG: Duration = Duration::from_secs(3600);
-
-/// Whether the object was written so long ago that a difference needs not last any longer.
-fn is_long_unchanged(master: Option<&Option<Object>>, now: SystemTime) -> bool {
-    let Some(Some(object)) = master else {
-        return false;
-    };
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let written = Duration::from_secs(u64::try_from(object.last_modified).unwrap_or_default());
-    now.saturating_sub(written) > LONG
+/// What a second look means: `is_same` says that the master is what it was.
+fn settled(second: Result<Verdict, Failure>, is_same: bool) -> Result<Verdict, Failure> {
+    match second {
+        Err(failure) if failure.kind != Kind::Raced => Err(failure),
+        Ok(Verdict::Unproven) => Ok(Verdict::Unproven),
+        Ok(verdict) if verdict.is_drift() && is_same => Ok(verdict),
+        _ => Ok(Verdict::InFlight),
+    }
 }
 
 fn in_flight(finding: Finding) -> Finding {
@@ -297,18 +283,12 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::of_yesterday(Some(100_000), true)]
-    #[case::just_now(Some(186_000), false)]
-    #[case::by_a_clock_that_is_ahead(Some(187_000), false)]
-    // It may have been deleted a moment ago.
-    #[case::absent(None, false)]
-    fn only_what_changed_lately_may_be_in_flight(#[case] written: Option<i64>, #[case] long: bool) {
-        let object = |last_modified| Object {
-            last_modified,
-            ..Object::default()
-        };
-        let now = UNIX_EPOCH + Duration::from_secs(186_400);
-        let master = written.map(object);
-        assert_eq!(is_long_unchanged(Some(&master), now), long);
+    #[case::drift_that_lasts(Verdict::Extra, true, Verdict::Extra)]
+    #[case::master_was_written_to(Verdict::Extra, false, Verdict::InFlight)]
+    #[case::no_drift_any_more(Verdict::Equal, true, Verdict::InFlight)]
+    #[case::only_the_bytes_can_tell(Verdict::Unproven, true, Verdict::Unproven)]
+    fn second_look_decides(#[case] second: Verdict, #[case] is_same: bool, #[case] told: Verdict) {
+        let told_now = settled(Ok(second), is_same).expect("it was looked at");
+        assert_eq!(told_now, told);
     }
 }

@@ -1,5 +1,11 @@
 //! Drift of every kind, made by hand: found and named, repaired, and gone.
 
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use s3_replicator::local::http::{Hangup, Request, Response, Service, SharedService};
+
 use super::place::Place;
 
 /// Makes one key of each kind drift at the first target, which keeps versions; the second stays.
@@ -246,4 +252,41 @@ async fn replication_under_way_is_in_flight_and_no_drift() {
         ]
     );
     assert_eq!(verified.code, Some(1), "for the one that is drift");
+}
+
+/// A store in which every object is years old.
+struct Old(SharedService);
+
+impl Service for Old {
+    fn call(&self, request: Request) -> BoxFuture<'static, Result<Response, Hangup>> {
+        let answer = self.0.call(request);
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            if let Some(written) = answer.headers_mut().get_mut("last-modified") {
+                *written = HeaderValue::from_static("Wed, 01 Jan 2020 00:00:00 GMT");
+            }
+            Ok(answer)
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_tags_of_an_old_object_are_in_flight_and_no_drift() {
+    let place = Place::behind(1, |store| Arc::new(Old(store))).await;
+    for bucket in ["master", "replica-1"] {
+        place.put(bucket, "k", "x").await;
+    }
+    place.tag_object("master", "k", "new").await;
+    // Long enough that it cannot be over before the tags are there.
+    let child = place.start(&["verify", "s3://master", "--json", "--settle", "3"]);
+    let seen = || {
+        let tags = place.requests("GetObjectTagging").into_iter();
+        tags.filter(|entry| entry.ending.is_some()).count() >= 1
+    };
+    place.until("the tags were looked at", seen).await;
+    place.tag_object("replica-1", "k", "new").await;
+    let verified = place.ran(child).await;
+    let expected = ["replica-1 k in flight"];
+    assert_eq!(verified.said(), expected, "{}", verified.errors);
+    assert_eq!(verified.code, Some(0));
 }
