@@ -13,6 +13,7 @@ use super::walk::progress::Progress;
 use super::walk::table::{self, Tally, total};
 use super::{CommandError, Ended};
 use crate::change::ObjectKey;
+use crate::drift::keys::is_empty;
 use crate::drift::other_masters::other_masters;
 use crate::drift::sync::{Extra, Options, Repair, Repaired, delete, repair};
 use crate::drift::verify::Level;
@@ -26,7 +27,9 @@ Examples:
   s3-replicator sync s3://artifacts --delete --max-delete 100
   s3-replicator sync s3://artifacts --fast --requests-per-second 500
 
-Exit code 0: every replica is right. 1: one could not be repaired. 2: wrong usage. 130: interrupted.";
+Exit code 0: every key of the master is right at every target; extra replicas may be left, without
+--delete or where a target is shared. 1: one could not be repaired, or a delete was refused.
+2: wrong usage. 130: interrupted.";
 
 /// In this order, and all of them up to `equal` in any case.
 const ENDINGS: [&str; 8] = [
@@ -73,10 +76,13 @@ impl Sync {
             false => Vec::new(),
         };
         let expected = self.walk.announce(&opened, level).await?;
+        let to_delete: Vec<usize> = (0..opened.subject.targets().len())
+            .filter(|target| is_to_delete && !shared.contains(target))
+            .collect();
         let options = Options {
             by_listing: self.walk.fast,
             is_rehearsal: self.dry_run,
-            is_to_delete,
+            to_delete: &to_delete,
         };
         // Up to here nothing has to come to an end.
         let stop = interrupt::listen();
@@ -131,7 +137,7 @@ impl Sync {
         opened: &Opened,
         report: &mut Report,
         walked: &Walked,
-        options: Options,
+        options: Options<'_>,
         stop: &Stop,
     ) -> Option<String> {
         let extra = report.extra.take()?;
@@ -144,7 +150,16 @@ impl Sync {
                 "{count} not deleted: not every key of the master was seen"
             ));
         }
-        if report.master_keys == 0 && !self.allow_empty_master {
+        let is_empty = match report.master_keys == 0 && !self.allow_empty_master {
+            // They may all come before what it begins behind.
+            true => is_empty(&opened.subject, &opened.selection).await,
+            false => Ok(false),
+        };
+        let is_empty = match is_empty {
+            Ok(is_empty) => is_empty,
+            Err(failure) => return Some(format!("{count} not deleted: {}", failure.chain())),
+        };
+        if is_empty {
             return Some(format!(
                 "{count} not deleted: the master has no key at all; \
                  --allow-empty-master deletes them"
@@ -182,21 +197,16 @@ impl Sync {
         stopped: bool,
     ) -> Ended {
         let is_complete = walked.is_complete();
-        let failed = total(&report.tallies, "failed").keys;
-        let is_right = is_complete
-            && refusal.is_none()
-            && failed == 0
-            && opened.subject.problems().is_empty()
-            && !report.tallies.iter().any(Tally::is_lost);
+        let is_whole = is_complete && refusal.is_none() && table::is_whole(&report.tallies);
+        let is_right = is_whole && opened.subject.problems().is_empty();
         if self.walk.json {
             print_json(&json!({ "summary": {
-                "complete": is_complete && !stopped,
+                "complete": is_whole && !stopped,
                 "dry_run": self.dry_run,
                 "targets": report.tallies,
                 "keys": report.keys,
                 "requests": opened.throttle.sent(),
-                "start_after": (!is_complete).then_some(walked.position.as_ref()).flatten()
-                    .map(ObjectKey::as_str),
+                "start_after": self.walk.position(&walked).map(ObjectKey::as_str),
                 "error": walked.failure.as_ref().map(|failure| failure.chain()).or(refusal.clone()),
             }}));
         } else {
@@ -215,11 +225,13 @@ impl Sync {
                 counted(report.keys, "key")
             ));
             let extra = total(&report.tallies, "extra").keys;
-            if extra > 0 && !self.delete {
-                line(format_args!(
-                    "{} left; --delete deletes what is extra",
-                    counted(extra, "extra replica")
-                ));
+            let left = counted(extra, "extra replica");
+            match (extra, self.delete) {
+                (0, _) => {}
+                (_, false) => line(format_args!(
+                    "{left} left: the same command with --delete deletes what is extra"
+                )),
+                (_, true) => line(format_args!("{left} left")),
             }
         }
         if let Some(refusal) = refusal {

@@ -29,7 +29,8 @@ Examples:
   s3-replicator verify s3://artifacts --write-manifest differing.csv \\
       --from-inventory s3://inventories/artifacts/all/2026-11-27T01-00Z/manifest.json
 
-Exit code 0: every replica is right. 1: one is not, or could not be looked at. 2: wrong usage.";
+Exit code 0: every replica is right. 1: one is not, or could not be looked at.
+2: wrong usage. 130: interrupted.";
 
 /// In this order, and all of them up to `unproven` in any case.
 const ENDINGS: [&str; 8] = [
@@ -68,7 +69,7 @@ impl Verify {
                 (_, true) => Level::Bytes,
                 _ => Level::Head,
             },
-            concurrency: usize::from(self.walk.concurrency),
+            concurrency: self.walk.keys_at_once(1 + opened.subject.targets().len()),
             settle: Duration::from_secs(self.settle.into()),
         };
         let (keys, lost) = self.walk.keys(&opened).await?;
@@ -109,8 +110,8 @@ impl Verify {
         walked: Walked,
     ) -> Result<Ended, CommandError> {
         report.progress.clear();
-        let is_complete = walked.is_complete();
-        if is_complete && report.keys == 0 {
+        let is_complete = walked.is_complete() && table::is_whole(&report.tallies);
+        if walked.is_complete() && report.keys == 0 {
             self.walk.refuse_nothing(opened)?;
         }
         let in_manifest = match (report.manifest.take(), report.unwritten.take()) {
@@ -118,7 +119,11 @@ impl Verify {
             (Some(manifest), None) if is_complete => {
                 Some(manifest.finish().map_err(|source| self.unwritten(source))?)
             }
-            _ => None,
+            (Some(_), None) => {
+                anstream::eprintln!("error: no manifest written: not every replica was looked at");
+                None
+            }
+            (None, None) => None,
         };
         let is_right = report.is_right(opened);
         if self.walk.json {
@@ -129,8 +134,7 @@ impl Verify {
                 "requests": opened.throttle.sent(),
                 "metadata_checked": !self.walk.fast,
                 "manifest_keys": in_manifest,
-                "start_after": (!is_complete).then_some(walked.position.as_ref()).flatten()
-                    .map(ObjectKey::as_str),
+                "start_after": self.walk.position(&walked).map(ObjectKey::as_str),
                 "error": walked.failure.as_ref().map(|failure| failure.chain()),
             }}));
         } else {

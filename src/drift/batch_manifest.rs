@@ -1,7 +1,7 @@
 //! A manifest for S3 Batch Operations: `bucket,key` lines, for which a job invokes the function.
 //!
 //! Invariant: a file under the name that was asked for is whole. It is written beside it and takes
-//! the name at the end.
+//! the name at the end; one that does not come to its end leaves nothing.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -55,6 +55,13 @@ impl BatchManifest {
         self.file.flush()?;
         std::fs::rename(&self.partial, &self.path)?;
         Ok(self.keys)
+    }
+}
+
+impl Drop for BatchManifest {
+    fn drop(&mut self) {
+        // Gone already if it has its name; and who cannot be told may see the file.
+        let _ = std::fs::remove_file(&self.partial);
     }
 }
 

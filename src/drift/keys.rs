@@ -160,6 +160,23 @@ pub async fn count(subject: &Subject, selection: &Selection) -> Result<Counted, 
     Ok(counted)
 }
 
+/// Whether the master has a selected key at all, wherever the walk begins.
+pub async fn is_empty(subject: &Subject, selection: &Selection) -> Result<bool, Failure> {
+    let selection = Selection {
+        after: None,
+        ..selection.clone()
+    };
+    for range in selection.ranges() {
+        let mut lines = list(subject.master().clone(), range);
+        while let Some(line) = lines.try_next().await? {
+            if selection.selects(&line.key) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
 fn side_by_side(subject: &Subject, range: &Range, lost: &[bool]) -> Merge<Lines> {
     let master = subject.master();
     let listing = (master.place(None), list(master.clone(), range.clone()));

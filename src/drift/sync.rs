@@ -21,14 +21,14 @@ use crate::transfer::Turn;
 
 /// How a walk repairs.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct Options<'a> {
     /// Whether keys that are alike by their listings are left alone.
     pub by_listing: bool,
     /// Whether nothing is written.
     pub is_rehearsal: bool,
-    /// Whether keys that only targets have are to be deleted behind the walk: they hold the
-    /// position back until then.
-    pub is_to_delete: bool,
+    /// The targets at which keys that only targets have are to be deleted behind the walk: they hold
+    /// the position back until then.
+    pub to_delete: &'a [usize],
 }
 
 /// How a key ended at one target.
@@ -98,7 +98,7 @@ pub async fn repair(
     subject: &Subject,
     keys: Keys,
     after: Option<ObjectKey>,
-    options: Options,
+    options: Options<'_>,
     stop: &Stop,
     mut tell: impl FnMut(Met<Repaired>),
 ) -> Walked {
@@ -121,7 +121,7 @@ pub async fn repair(
         |met| {
             let is_confirmed = match &met {
                 Met::Key(_, key) => key.repairs.iter().all(|repair| match repair.outcome {
-                    Ok(Outcome::Kept) => !options.is_to_delete,
+                    Ok(Outcome::Kept) => !options.to_delete.contains(&repair.target),
                     Ok(_) => true,
                     Err(_) => false,
                 }),
@@ -138,7 +138,7 @@ pub async fn repair(
 pub async fn delete(
     subject: &Subject,
     extra: Extra,
-    options: Options,
+    options: Options<'_>,
     stop: &Stop,
     mut tell: impl FnMut(ObjectKey, Vec<Repair>),
 ) {
@@ -161,7 +161,7 @@ async fn reconcile(
     (key, turn): (&ObjectKey, &Turn<'_>),
     open: &[(usize, u64)],
     deletes: bool,
-    options: Options,
+    options: Options<'_>,
 ) -> Vec<Repair> {
     let buckets: Vec<Bucket> = open
         .iter()
@@ -181,7 +181,7 @@ async fn reconcile(
 
 /// The targets that have to be looked at, with the sizes there are, and those that are alike by
 /// their listings.
-fn alike(row: &Row, options: Options) -> (Vec<(usize, u64)>, Vec<Repair>) {
+fn alike(row: &Row, options: Options<'_>) -> (Vec<(usize, u64)>, Vec<Repair>) {
     let (mut open, mut alike) = (Vec::new(), Vec::new());
     for (target, replica) in row.replicas.iter().enumerate() {
         let size = match (&row.master, replica) {

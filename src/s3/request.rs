@@ -33,7 +33,7 @@ pub(crate) struct DeadlineReached;
 
 /// The deadline came before the request was sent.
 #[derive(Debug, thiserror::Error)]
-#[error("not started, the invocation's deadline is too near")]
+#[error("not started, the deadline is too near")]
 pub(crate) struct NotStarted;
 
 /// There is nothing to sign with.

@@ -128,9 +128,31 @@ fn key(text: &str) -> Result<ObjectKey, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use rstest::rstest;
 
     use super::*;
+
+    #[derive(Parser)]
+    struct Walk {
+        #[command(flatten)]
+        arguments: WalkArguments,
+    }
+
+    #[rstest]
+    #[case::no_rate(&[], 3, 64)]
+    #[case::less_than_a_key_a_second(&["--requests-per-second", "1"], 3, 1)]
+    #[case::by_the_rate(&["--requests-per-second", "100"], 3, 33)]
+    #[case::by_the_concurrency(&["--requests-per-second", "1000", "--concurrency", "8"], 3, 8)]
+    fn keys_at_once_are_no_more_than_there_are_requests_for(
+        #[case] options: &[&str],
+        #[case] buckets: usize,
+        #[case] expected: usize,
+    ) {
+        let words = ["walk", "s3://master"].iter().chain(options);
+        let walk = Walk::try_parse_from(words).expect("right usage");
+        assert_eq!(walk.arguments.keys_at_once(buckets), expected);
+    }
 
     #[rstest]
     #[case::bucket("s3://master", "master", None)]

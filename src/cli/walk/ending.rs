@@ -3,6 +3,7 @@
 use super::arguments::WalkArguments;
 use super::form::quoted;
 use super::opened::Opened;
+use crate::change::ObjectKey;
 use crate::cli::CommandError;
 use crate::drift::walk::Walked;
 
@@ -28,6 +29,14 @@ impl WalkArguments {
         }
     }
 
+    /// What a walk that ended early goes on behind. An inventory is in no order to go on in.
+    pub(crate) fn position<'a>(&self, walked: &'a Walked) -> Option<&'a ObjectKey> {
+        match walked.is_complete() || self.from_inventory.is_some() {
+            true => None,
+            false => walked.position.as_ref(),
+        }
+    }
+
     /// Says what ended the walk early, and how to go on.
     pub(crate) fn explain_early_end(&self, walked: &Walked) {
         if walked.is_complete() {
@@ -36,12 +45,7 @@ impl WalkArguments {
         if let Some(failure) = &walked.failure {
             anstream::eprintln!("error: not every key was seen: {}", failure.chain());
         }
-        // An inventory is in no order to go on in.
-        let position = walked
-            .position
-            .as_ref()
-            .filter(|_| self.from_inventory.is_none());
-        match position {
+        match self.position(walked) {
             Some(position) => anstream::eprintln!(
                 "to go on, give the same command with --start-after {}",
                 quoted(position.as_str())

@@ -48,12 +48,7 @@ impl WalkArguments {
         let lookup = |name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned());
         let mut config =
             Config::from_lookup(lookup).map_err(|errors| CommandError::Input(chain(&errors)))?;
-        config.concurrency = usize::from(self.concurrency);
-        if let Some(rate) = self.requests_per_second {
-            // Keys that wait for their requests would only run out of time.
-            let rate = usize::try_from(rate.get()).unwrap_or(usize::MAX);
-            config.concurrency = config.concurrency.min(rate);
-        }
+        config.concurrency = self.keys_at_once(1);
         let throttle = Throttle::new(self.requests_per_second);
         let client = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
@@ -98,6 +93,17 @@ impl WalkArguments {
             selection,
             throttle,
         })
+    }
+
+    /// How many keys are in work at once, where each is asked for in so many buckets: no more than
+    /// a second's requests, since keys that wait for theirs would only run out of time.
+    pub(crate) fn keys_at_once(&self, buckets: usize) -> usize {
+        let concurrency = usize::from(self.concurrency);
+        let Some(rate) = self.requests_per_second else {
+            return concurrency;
+        };
+        let rate = usize::try_from(rate.get()).unwrap_or(usize::MAX);
+        concurrency.min(rate / buckets).max(1)
     }
 
     /// The keys to walk over, and targets that cannot be reached.

@@ -87,6 +87,11 @@ pub(crate) fn total(tallies: &[Tally], ending: &str) -> Count {
     })
 }
 
+/// Whether no target was given up, and no replica failed.
+pub(crate) fn is_whole(tallies: &[Tally]) -> bool {
+    !tallies.iter().any(Tally::is_lost) && total(tallies, "failed").keys == 0
+}
+
 /// A row for each target. The first `always` endings have a column in any case, the others where
 /// something ended so.
 pub(crate) fn show(tallies: &[Tally], endings: &[&'static str], always: usize) {

@@ -49,6 +49,22 @@ async fn what_is_not_there_is_named_by_both_commands(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn help_names_every_exit_code() {
+    let place = Place::embedded(0).await;
+    for command in ["verify", "sync"] {
+        let help = place.run(&[command, "--help"]).await.text;
+        for code in [
+            "Exit code 0:",
+            "1: one",
+            "2: wrong usage",
+            "130: interrupted",
+        ] {
+            assert!(help.contains(code), "{command}: {code}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn empty_master_and_empty_targets_are_right() {
     let place = Place::embedded(1).await;
     let verified = place.verify(&[]).await;
@@ -92,6 +108,7 @@ async fn object_that_may_not_be_seen_is_failed_and_not_missing() {
     let verified = place.verify(&[]).await;
     assert_eq!(verified.said(), ["replica-1 k failed"]);
     assert_eq!(verified.code, Some(1));
+    assert_eq!(verified.summary()["complete"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,10 +67,48 @@ async fn empty_master_empties_no_target_unless_it_may() {
         "{}",
         refused.errors
     );
+    assert_eq!(refused.summary()["complete"], false);
     assert_eq!(place.keys("replica-1").await.len(), 4);
     let allowed = place.sync(&["--delete", "--allow-empty-master"]).await;
     assert_eq!(allowed.code, Some(0), "{}", allowed.errors);
     assert!(place.keys("replica-1").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn master_whose_keys_are_all_before_the_beginning_is_not_empty() {
+    let place = with_extra_keys().await;
+    place.delete("master", "kept").await;
+    place.put("master", "a", "x").await;
+    place.put("replica-1", "a", "x").await;
+    let deleted = place.sync(&["--delete", "--start-after", "b"]).await;
+    assert_eq!(deleted.code, Some(0), "{}", deleted.errors);
+    assert_eq!(place.keys("replica-1").await, ["a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extra_key_that_is_spared_does_not_hold_the_position_back() {
+    let place = with_extra_keys().await;
+    place.put("master", "kept-2", "x").await;
+    place.put("master", "kept-3", "x").await;
+    place.create("other-master").await;
+    let targets = [("ReplicatedTargetBuckets", "replica-1@eu-west-1")];
+    place.tag("other-master", &targets).await;
+    // The first page comes, and no other one.
+    place.fault("ListObjectsV2", "master", 4, Effect::Answer(403));
+    let failed = place.sync(&["--delete", "--page-size", "1"]).await;
+    assert_eq!(failed.summary()["start_after"], "kept", "{}", failed.errors);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_extra_is_said_in_the_last_line() {
+    let place = with_extra_keys().await;
+    let synced = place.run(&["sync", "s3://master"]).await;
+    assert_eq!(synced.code, Some(0), "{}", synced.errors);
+    let last = synced.text.lines().last().unwrap();
+    assert!(last.contains("3 extra replicas left"), "{last}");
+    assert!(last.contains("the same command with --delete"), "{last}");
+    let help = place.run(&["sync", "--help"]).await.text;
+    assert!(help.contains("extra replicas may be left"), "{help}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -170,6 +170,40 @@ async fn manifest_that_is_none_of_ours_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn walk_by_an_inventory_names_no_key_to_go_on_from() {
+    let place = with_drift().await;
+    let cut = |key: &str, mut body: Vec<u8>| {
+        if key.ends_with("1.csv.gz") {
+            body.truncate(body.len() - 1);
+        }
+        body
+    };
+    write_inventory(&place, "master", &["equal", "z last"], cut).await;
+    let verified = place.verify(&["--from-inventory", URI]).await;
+    assert_eq!(verified.count(0, "equal"), 1, "{}", verified.errors);
+    assert!(verified.summary()["start_after"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifest_that_would_leave_something_out_is_not_written() {
+    let place = Place::embedded(2).await;
+    place.put("master", "k", "x").await;
+    let bucket = place.client.delete_bucket().bucket("replica-2");
+    bucket.send().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("differing.csv");
+    let arguments = ["--write-manifest", file.to_str().unwrap()];
+    let verified = place.verify(&arguments).await;
+    assert_eq!(verified.summary()["complete"], false, "{}", verified.errors);
+    let named = "no manifest written";
+    assert!(verified.errors.contains(named), "{}", verified.errors);
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "neither the manifest nor a part of it");
+    let synced = place.sync(&[]).await;
+    assert_eq!(synced.summary()["complete"], false, "{}", synced.errors);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn function_repairs_what_the_manifest_for_batch_operations_names() {
     let place = with_drift().await;
     let folder = tempfile::tempdir().unwrap();
