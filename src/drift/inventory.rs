@@ -179,9 +179,16 @@ impl Inventory {
         let checksum = key.as_str().strip_suffix("manifest.json");
         let checksum = checksum.map(|folder| format!("{folder}manifest.checksum"));
         let checksum = checksum.and_then(|key| ObjectKey::new(key).ok());
-        // A copy of a manifest may have none.
-        if let Some(checksum) = checksum
-            && let Ok(expected) = small_file(&bucket, &checksum).await
+        let expected = match checksum {
+            Some(checksum) => match small_file(&bucket, &checksum).await {
+                Ok(expected) => Some(expected),
+                // There is no such key: a copy of a manifest may have none.
+                Err(failure) if failure.kind == Kind::Raced => None,
+                Err(failure) => return Err(failure.into()),
+            },
+            None => None,
+        };
+        if let Some(expected) = expected
             && hexadecimal(&Md5::digest(&text)) != String::from_utf8_lossy(&expected).trim()
         {
             return Err(unusable(ManifestError::Checksum));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_s3::Client;
 use futures_util::future::{join, join_all};
 use tokio::sync::{OnceCell, SetOnce};
 use tokio::time::Instant;
@@ -186,8 +187,12 @@ async fn region_of(sites: &Sites, bucket: &str) -> Result<String, Failure> {
     let Ok(site) = sites.get(&home).await else {
         return Ok(home);
     };
-    let request = site.client.head_bucket().bucket(bucket);
-    let named = match request.send().await {
+    Ok(named_region(&site.client, bucket).await.unwrap_or(home))
+}
+
+/// The region that the bucket names.
+pub async fn named_region(client: &Client, bucket: &str) -> Option<String> {
+    let named = match client.head_bucket().bucket(bucket).send().await {
         Ok(output) => output.bucket_region,
         // A bucket elsewhere is a redirect, which says where.
         Err(error) => error
@@ -195,5 +200,5 @@ async fn region_of(sites: &Sites, bucket: &str) -> Result<String, Failure> {
             .and_then(|raw| raw.headers().get("x-amz-bucket-region"))
             .map(str::to_owned),
     };
-    Ok(named.filter(|region| !region.is_empty()).unwrap_or(home))
+    named.filter(|region| !region.is_empty())
 }

@@ -21,7 +21,7 @@ use crate::drift::filter::Filter;
 use crate::drift::inventory::{Inventory, OpenError};
 use crate::drift::keys::{Keys, Selection, count};
 use crate::drift::scope::Scope;
-use crate::drift::subject::Subject;
+use crate::drift::subject::{Subject, named_region};
 use crate::drift::throttle::Throttle;
 use crate::drift::verify::Level;
 use crate::error::{Failure, chain};
@@ -116,7 +116,7 @@ impl WalkArguments {
             // Listings find out by themselves.
             return Ok((Keys::listed(&opened.subject, selection), Vec::new()));
         };
-        let inventory = open_inventory(&opened.subject, uri).await?;
+        let inventory = open_inventory(&opened.sites, &opened.subject, uri).await?;
         let deadline = Instant::now() + PATIENCE;
         let targets = opened.subject.targets().iter();
         let asked = join_all(targets.map(|target| head_bucket(target, deadline))).await;
@@ -155,14 +155,28 @@ async fn rules_of(master: &Bucket) -> Result<Scope, CommandError> {
     rules.map_err(CommandError::Unscoped)
 }
 
-async fn open_inventory(subject: &Subject, uri: &S3Uri) -> Result<Inventory, CommandError> {
+async fn open_inventory(
+    sites: &Sites,
+    subject: &Subject,
+    uri: &S3Uri,
+) -> Result<Inventory, CommandError> {
     let rest = uri.rest.clone().unwrap_or_default();
     let key = ObjectKey::new(rest)
         .map_err(|invalid| CommandError::Input(format!("--from-inventory: {invalid}")))?;
-    // S3 keeps an inventory in the region of its bucket.
+    // S3 keeps an inventory in the region of the bucket that it is of, which may be a target's. A
+    // profile may be of another service, where a region is only a name.
+    let near = &subject.master().site;
+    let own = near.client.config().region().map(|region| region.as_ref());
+    let site = match named_region(&near.client, &uri.bucket).await {
+        Some(region) if own != Some(region.as_str()) && !sites.is_profile(&near.name) => {
+            let site = sites.get(&region).await;
+            site.map_err(|error| CommandError::Input(chain(&error)))?
+        }
+        _ => near.clone(),
+    };
     let bucket = Bucket {
         name: uri.bucket.clone(),
-        site: subject.master().site.clone(),
+        site,
     };
     let inventory = match Inventory::open(bucket, &key).await {
         Ok(inventory) => inventory,

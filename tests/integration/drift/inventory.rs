@@ -1,11 +1,16 @@
 //! Keys from S3 Inventory, and a manifest for S3 Batch Operations from which the function repairs.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, StatusCode};
 use md5::{Digest, Md5};
 use s3_replicator::change::ObjectKey;
+use s3_replicator::local::faults::{Effect, Fault};
+use s3_replicator::local::http::{Hangup, Request, Response, Service, SharedService};
 use s3_replicator::local::lambda::{Activity, Function, FunctionOptions};
 use serde_json::json;
 
@@ -167,6 +172,56 @@ async fn manifest_that_is_none_of_ours_is_refused() {
         "{}",
         refused.errors
     );
+}
+
+/// A store whose bucket `lists` is in another region than all others, and refuses what is signed
+/// for theirs.
+struct Elsewhere(SharedService);
+
+impl Service for Elsewhere {
+    fn call(&self, request: Request) -> BoxFuture<'static, Result<Response, Hangup>> {
+        let is_there = request.uri().path().starts_with("/lists");
+        let signed = request.headers().get("authorization").cloned();
+        let signed = signed.is_some_and(|it| it.to_str().unwrap().contains("/eu-west-1/"));
+        let is_ours = request.headers().get("user-agent").cloned();
+        let is_ours = is_ours.is_some_and(|it| it.to_str().unwrap().contains("instance-cli"));
+        let answer = self.0.call(request);
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            if is_there && is_ours && !signed {
+                *answer.status_mut() = StatusCode::BAD_REQUEST;
+                let region = HeaderValue::from_static("eu-west-1");
+                answer.headers_mut().insert("x-amz-bucket-region", region);
+            }
+            Ok(answer)
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inventory_of_a_target_is_read_in_the_region_of_its_bucket() {
+    let place = Place::behind(1, |store| Arc::new(Elsewhere(store))).await;
+    place.create("lists").await;
+    place.put("replica-1", "extra", "x").await;
+    write_inventory(&place, "replica-1", &["extra"], as_it_is).await;
+    let verified = place.verify(&["--from-inventory", URI]).await;
+    let expected = ["replica-1 extra extra"];
+    assert_eq!(verified.said(), expected, "{}", verified.errors);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checksum_that_cannot_be_read_is_not_taken_for_none() {
+    let place = with_drift().await;
+    write_inventory(&place, "master", &["equal"], as_it_is).await;
+    place.faults.arm(Fault {
+        on: Some("GetObject".parse().unwrap()),
+        key: Some("inv/manifest.checksum".to_owned()),
+        ..Fault::new(Effect::Answer(403))
+    });
+    let refused = place.verify(&["--from-inventory", URI]).await;
+    assert_eq!(refused.code, Some(1), "{}", refused.errors);
+    let named = "s3://lists/inv/manifest.checksum";
+    assert!(refused.errors.contains(named), "{}", refused.errors);
 }
 
 #[tokio::test(flavor = "multi_thread")]
