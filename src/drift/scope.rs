@@ -1,10 +1,12 @@
 //! Which keys of a master are replicated: the prefix that was named, or what its notification rules
 //! cover.
 
+use std::fmt;
+
 use aws_sdk_s3::types::{Event, FilterRuleName, NotificationConfigurationFilter};
 use tokio::time::Instant;
 
-use crate::change::decode_filter;
+use crate::change::ObjectKey;
 use crate::error::Failure;
 use crate::s3::send;
 use crate::site::Bucket;
@@ -23,6 +25,12 @@ impl Rule {
         // A prefix and a suffix do not overlap.
         let rest = key.strip_prefix(self.prefix.as_str());
         rest.is_some_and(|rest| rest.ends_with(self.suffix.as_str()))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}*{}", self.prefix, self.suffix)
     }
 }
 
@@ -64,7 +72,7 @@ impl Scope {
         let rules = lambdas.chain(queues).chain(topics);
         let mut rules: Vec<Rule> = rules
             .filter(|(events, _)| events.iter().any(is_creation))
-            .map(|(_, filter)| rule(filter))
+            .flat_map(|(_, filter)| covered(rule(filter)))
             .collect();
         // EventBridge is sent everything.
         if rules.is_empty() || output.event_bridge_configuration.is_some() {
@@ -90,6 +98,11 @@ impl Scope {
         self.rules.iter().any(|rule| rule.covers(key))
     }
 
+    /// Whether every key is meant.
+    pub fn is_everything(&self) -> bool {
+        self.rules.contains(&Rule::default())
+    }
+
     /// The rules.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
@@ -106,7 +119,7 @@ fn rule(filter: Option<NotificationConfigurationFilter>) -> Rule {
         .and_then(|key| key.filter_rules);
     let mut rule = Rule::default();
     for part in rules.unwrap_or_default() {
-        let value = decode_filter(&part.value.unwrap_or_default());
+        let value = part.value.unwrap_or_default();
         // AWS says `Prefix`, other stores `prefix`.
         match part.name.as_ref().map(FilterRuleName::as_str) {
             Some(name) if name.eq_ignore_ascii_case("prefix") => rule.prefix = value,
@@ -117,9 +130,30 @@ fn rule(filter: Option<NotificationConfigurationFilter>) -> Rule {
     rule
 }
 
+/// What a rule of a store covers. AWS takes the parts of a key form-urlencoded, others as they are,
+/// and no answer tells which, so both readings count:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html>
+fn covered(raw: Rule) -> Vec<Rule> {
+    // What is no encoding is a part as it is; so is an empty one.
+    let readings = |part: &str| {
+        let decoded = ObjectKey::from_form_urlencoded(part).ok();
+        let decoded = decoded.map(|it| it.as_str().to_owned());
+        let decoded = decoded.filter(|decoded| decoded != part);
+        std::iter::once(part.to_owned()).chain(decoded)
+    };
+    let prefixes = readings(&raw.prefix);
+    let rules = prefixes.flat_map(|prefix| {
+        let suffixes = readings(&raw.suffix);
+        suffixes.map(move |suffix| Rule {
+            prefix: prefix.clone(),
+            suffix,
+        })
+    });
+    rules.collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use aws_sdk_s3::types::{FilterRule, S3KeyFilter};
     use rstest::rstest;
 
     use super::*;
@@ -132,15 +166,6 @@ mod tests {
         Scope::of_rules(rules.iter().map(rule).collect())
     }
 
-    #[test]
-    fn filter_is_decoded() {
-        let prefix = FilterRule::builder().name(FilterRuleName::Prefix);
-        let prefix = prefix.value("a+b%2Bc/%C3%A9").build();
-        let key = S3KeyFilter::builder().filter_rules(prefix).build();
-        let filter = NotificationConfigurationFilter::builder().key(key);
-        assert_eq!(rule(Some(filter.build())).prefix, "a b+c/é");
-    }
-
     #[rstest]
     #[case::everything(&[("", "")], &[""])]
     #[case::apart_in_order(&[("b/", ""), ("a/", "")], &["a/", "b/"])]
@@ -150,6 +175,23 @@ mod tests {
     #[case::near_but_not_within(&[("a", ""), ("a-b", ""), ("b", "")], &["a", "b"])]
     fn no_key_is_listed_twice(#[case] rules: &[(&str, &str)], #[case] expected: &[&str]) {
         assert_eq!(scope(rules).prefixes(), expected);
+    }
+
+    #[rstest]
+    #[case::plain(("a/", ".txt"), &[("a/", ".txt")])]
+    #[case::space(("a+b/", ""), &[("a b/", ""), ("a+b/", "")])]
+    #[case::percent(("", "%C3%A9"), &[("", "%C3%A9"), ("", "é")])]
+    #[case::no_encoding(("100%", ""), &[("100%", "")])]
+    #[case::both(("+", "%2B"), &[(" ", "%2B"), (" ", "+"), ("+", "%2B"), ("+", "+")])]
+    fn rule_is_covered_as_it_is_and_decoded(
+        #[case] (prefix, suffix): (&str, &str),
+        #[case] expected: &[(&str, &str)],
+    ) {
+        let raw = Rule {
+            prefix: prefix.to_owned(),
+            suffix: suffix.to_owned(),
+        };
+        assert_eq!(Scope::of_rules(covered(raw)), scope(expected));
     }
 
     #[rstest]

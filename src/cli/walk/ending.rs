@@ -5,6 +5,7 @@ use super::form::quoted;
 use super::opened::Opened;
 use crate::change::ObjectKey;
 use crate::cli::CommandError;
+use crate::drift::scope::Rule;
 use crate::drift::walk::Walked;
 
 impl WalkArguments {
@@ -19,8 +20,19 @@ impl WalkArguments {
                 "no key of {master} and of its targets matches the patterns"
             )));
         }
+        if self.from_inventory.is_some() {
+            return Err(CommandError::Input(format!(
+                "the inventory has no key that is covered of {master}"
+            )));
+        }
+        let scope = &opened.selection.scope;
+        let rules: Vec<String> = scope.rules().iter().map(Rule::to_string).collect();
         match master.rest.as_deref() {
-            None | Some("") => Ok(()),
+            _ if scope.is_everything() => Ok(()),
+            None => Err(CommandError::Input(format!(
+                "no key of {master} and of its targets is covered by the notification rules: {}",
+                rules.join(" ")
+            ))),
             Some(prefix) => Err(CommandError::Input(format!(
                 "no key of s3://{} and of its targets begins with `{}`",
                 master.bucket,

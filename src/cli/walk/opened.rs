@@ -20,7 +20,7 @@ use crate::drift::cost::{Counted, Estimate};
 use crate::drift::filter::Filter;
 use crate::drift::inventory::{Inventory, OpenError};
 use crate::drift::keys::{Keys, Selection, count};
-use crate::drift::scope::Scope;
+use crate::drift::scope::{Rule, Scope};
 use crate::drift::subject::{Subject, named_region};
 use crate::drift::throttle::Throttle;
 use crate::drift::verify::Level;
@@ -221,11 +221,8 @@ impl Announcement {
     ) -> Self {
         let subject = &opened.subject;
         let targets = subject.targets();
-        let rules = opened.selection.scope.rules().iter();
-        let covers = rules.map(|rule| match rule.suffix.as_str() {
-            "" => format!("{}*", rule.prefix),
-            suffix => format!("{}*{suffix}", rule.prefix),
-        });
+        let covers = opened.selection.scope.rules().iter();
+        let covers = covers.map(Rule::to_string);
         let per_target = targets.len() as u64;
         let page_size = arguments
             .page_size

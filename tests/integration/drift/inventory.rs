@@ -39,7 +39,7 @@ async fn write_inventory(
         request.body(body.into()).send().await.unwrap();
     };
     let mut files = Vec::new();
-    for (number, keys) in keys.chunks(keys.len().div_ceil(2)).enumerate() {
+    for (number, keys) in keys.chunks(keys.len().div_ceil(2).max(1)).enumerate() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         for key in keys {
             let key = ObjectKey::new(*key).unwrap().to_form_urlencoded();
@@ -169,6 +169,19 @@ async fn manifest_that_is_none_of_ours_is_refused() {
     assert_eq!(refused.code, Some(2));
     assert!(
         refused.errors.contains("neither the master nor"),
+        "{}",
+        refused.errors
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inventory_without_a_key_is_refused() {
+    let place = with_drift().await;
+    write_inventory(&place, "master", &[], as_it_is).await;
+    let refused = place.verify(&["--from-inventory", URI]).await;
+    assert_eq!(refused.code, Some(2), "{}", refused.errors);
+    assert!(
+        refused.errors.contains("the inventory"),
         "{}",
         refused.errors
     );

@@ -19,6 +19,30 @@ async fn with_keys() -> Place {
     place
 }
 
+/// Gives the master a notification rule for objects that are created.
+async fn notify(place: &Place, prefix: &str, suffix: &str) {
+    let rule =
+        |name: FilterRuleName, value: &str| FilterRule::builder().name(name).value(value).build();
+    let key = S3KeyFilter::builder()
+        .filter_rules(rule(FilterRuleName::Prefix, prefix))
+        .filter_rules(rule(FilterRuleName::Suffix, suffix));
+    let filter = NotificationConfigurationFilter::builder().key(key.build());
+    let function = LambdaFunctionConfiguration::builder()
+        .lambda_function_arn("arn:aws:lambda:us-east-1:123456789012:function:s3-replicator")
+        .events(Event::from("s3:ObjectCreated:*"))
+        .filter(filter.build());
+    let rules = NotificationConfiguration::builder()
+        .lambda_function_configurations(function.build().unwrap());
+    let put = place
+        .client
+        .put_bucket_notification_configuration()
+        .bucket("master");
+    put.notification_configuration(rules.build())
+        .send()
+        .await
+        .unwrap();
+}
+
 /// The keys that are found to be missing.
 async fn missing(place: &Place, uri: &str, arguments: &[&str]) -> Vec<String> {
     let base = ["verify", uri, "--json", "--settle", "0"];
@@ -36,32 +60,39 @@ async fn notification_rules_say_what_is_covered_unless_a_prefix_does() {
         KEYS,
         "without rules, all"
     );
-    let rule =
-        |name: FilterRuleName, value: &str| FilterRule::builder().name(name).value(value).build();
-    let key = S3KeyFilter::builder()
-        .filter_rules(rule(FilterRuleName::Prefix, "a/"))
-        .filter_rules(rule(FilterRuleName::Suffix, ".txt"));
-    let filter = NotificationConfigurationFilter::builder().key(key.build());
-    let function = LambdaFunctionConfiguration::builder()
-        .lambda_function_arn("arn:aws:lambda:us-east-1:123456789012:function:s3-replicator")
-        .events(Event::from("s3:ObjectCreated:*"))
-        .filter(filter.build());
-    let rules = NotificationConfiguration::builder()
-        .lambda_function_configurations(function.build().unwrap());
-    let put = place
-        .client
-        .put_bucket_notification_configuration()
-        .bucket("master");
-    put.notification_configuration(rules.build())
-        .send()
-        .await
-        .unwrap();
+    notify(&place, "a/", ".txt").await;
     assert_eq!(
         missing(&place, "s3://master", &[]).await,
         ["a/1.txt", "a/tmp/3.txt"]
     );
     assert_eq!(missing(&place, "s3://master/", &[]).await, KEYS);
     assert_eq!(missing(&place, "s3://master/b", &[]).await, ["b/4.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encoded_rule_covers_what_it_encodes_and_what_it_says() {
+    let place = Place::embedded(1).await;
+    for key in ["a b/é.txt", "a+b/%C3%A9.txt", "other"] {
+        place.put("master", key, "x").await;
+    }
+    notify(&place, "a+b/", "%C3%A9.txt").await;
+    let verified = place.verify(&[]).await;
+    let expected = [
+        "replica-1 a b/é.txt missing",
+        "replica-1 a+b/%C3%A9.txt missing",
+    ];
+    assert_eq!(verified.said(), expected, "{}", verified.errors);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_cover_no_key_are_not_right() {
+    let place = with_keys().await;
+    notify(&place, "nothing/", "").await;
+    for command in ["verify", "sync"] {
+        let ran = place.run(&[command, "s3://master"]).await;
+        assert_eq!(ran.code, Some(2), "{}", ran.errors);
+        assert!(ran.errors.contains("nothing/*"), "{}", ran.errors);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
