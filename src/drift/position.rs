@@ -1,7 +1,7 @@
 //! Where to go on from: the last key before the oldest one that is not confirmed. Pure.
 //!
 //! Keys begin in key order and end in any. A key that failed is not confirmed, and nothing behind
-//! it counts any more. Invariant: no more than [`MOST`] keys are remembered. A key that takes
+//! it counts any more. Invariant: no more than 100,000 keys are remembered. A key that takes
 //! longer than so many others leaves what comes behind these to the walk that goes on from there.
 
 use std::collections::VecDeque;
