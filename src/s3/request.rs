@@ -378,6 +378,10 @@ fn was_sent(error: &ConnectorError) -> bool {
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use aws_sdk_s3::operation::put_object::PutObjectError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
     use rstest::rstest;
 
     use super::*;
@@ -396,6 +400,27 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(1_795_867_200);
         let expected = expected.map(|(minutes, direction)| ClockIsOff { minutes, direction });
         assert_eq!(skew(date, now), expected);
+    }
+
+    #[rstest]
+    #[case::larger_than_an_object_may_be(400, "EntityTooLarge", Kind::Permanent)]
+    #[case::upload_that_stood_still(400, "RequestTimeout", Kind::Retryable)]
+    #[case::clock(403, "RequestTimeTooSkewed", Kind::Retryable)]
+    #[case::throttled(503, "SlowDown", Kind::Retryable)]
+    #[case::archived(403, "InvalidObjectState", Kind::Permanent)]
+    #[case::key_we_may_not_use(403, "AccessDenied", Kind::Permanent)]
+    #[case::overwritten(412, "PreconditionFailed", Kind::Raced)]
+    #[case::bucket_is_gone(404, "NoSuchBucket", Kind::NoSuchBucket)]
+    fn what_s3_says_decides_whether_it_comes_again(
+        #[case] status: u16,
+        #[case] code: &str,
+        #[case] expected: Kind,
+    ) {
+        let said = ErrorMetadata::builder().code(code).build();
+        let status = StatusCode::try_from(status).unwrap();
+        let answer = HttpResponse::new(status, SdkBody::empty());
+        let error = SdkError::service_error(PutObjectError::generic(said), answer);
+        assert_eq!(classify(&error), expected);
     }
 
     #[rstest]
