@@ -8,10 +8,10 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
 use super::CommandError;
 use crate::error::chain;
+use crate::http_client::http_client;
 use crate::local::live::Wiring;
 use crate::local::world::{RemotePlace, RemoteStore, Store, StoreError};
 
@@ -62,10 +62,7 @@ impl StoreName {
     /// What clients of AWS's services need to reach it; for the embedded S3, what every AWS tool
     /// reaches: AWS itself, or what `AWS_ENDPOINT_URL` says.
     pub(super) async fn aws(&self) -> Result<SdkConfig, CommandError> {
-        let http_client = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client);
+        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client());
         let place = self.place(|name| std::env::var(name).ok()).await?;
         let aws = match place {
             Some(place) => aws

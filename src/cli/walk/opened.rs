@@ -5,7 +5,6 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -25,6 +24,7 @@ use crate::drift::subject::{Subject, named_region};
 use crate::drift::throttle::Throttle;
 use crate::drift::verify::Level;
 use crate::error::{Failure, chain};
+use crate::http_client::http_client;
 use crate::s3::head_bucket;
 use crate::site::{Bucket, Sites};
 
@@ -50,12 +50,9 @@ impl WalkArguments {
             Config::from_lookup(lookup).map_err(|errors| CommandError::Input(chain(&errors)))?;
         config.concurrency = self.keys_at_once(1);
         let throttle = Throttle::new(self.requests_per_second);
-        let client = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-            .build_https();
         let timeouts = TimeoutConfig::builder().read_timeout(SILENCE).build();
         let loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(throttle.around(client))
+            .http_client(throttle.around(http_client()))
             .retry_config(RetryConfig::adaptive())
             .timeout_config(timeouts);
         let sites = Sites::load_with(loader, config.concurrency).await;
