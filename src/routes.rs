@@ -82,7 +82,8 @@ impl Routes {
     }
 }
 
-async fn resolve(sites: &Sites, bucket: &str, site: &str) -> Result<Bucket, Failure> {
+/// A bucket at the site that a tag, an event or the command line names.
+pub(crate) async fn resolve(sites: &Sites, bucket: &str, site: &str) -> Result<Bucket, Failure> {
     match sites.get(site).await {
         Ok(site) => Ok(Bucket {
             name: bucket.to_owned(),
@@ -104,19 +105,12 @@ async fn resolve(sites: &Sites, bucket: &str, site: &str) -> Result<Bucket, Fail
     }
 }
 
-impl Route {
-    /// The route of a master as it is now, past any cache.
-    #[cfg(feature = "cli")]
-    pub(crate) async fn load(
-        sites: &Sites,
-        master: Bucket,
-        deadline: Instant,
-    ) -> Result<Self, Failure> {
-        load(sites, master, deadline).await
-    }
-}
-
-async fn load(sites: &Sites, master: Bucket, deadline: Instant) -> Result<Route, Failure> {
+/// The route of a master as it is now, past any cache.
+pub(crate) async fn load(
+    sites: &Sites,
+    master: Bucket,
+    deadline: Instant,
+) -> Result<Route, Failure> {
     let tags = bucket_tags(&master, deadline).await?;
     let list = parse(pairs(&tags), |name| sites.is_profile(name));
     if !list.configured {

@@ -15,8 +15,9 @@ use aws_smithy_runtime_api::http::Response;
 use tokio::time::{Instant, timeout};
 
 use super::CommandError;
-use crate::error::{Failure, Kind, Place, chain};
+use crate::error::{Failure, chain};
 use crate::http_client::http_client;
+use crate::routes::resolve;
 use crate::s3::send;
 use crate::site::{Bucket, Sites};
 
@@ -92,25 +93,7 @@ impl Account {
 
     /// A bucket at a site that a tag or the command line names.
     pub(super) async fn bucket(&self, name: &str, site: &str) -> Result<Bucket, Failure> {
-        match self.sites.get(site).await {
-            Ok(site) => Ok(Bucket {
-                name: name.to_owned(),
-                site,
-            }),
-            Err(error) => {
-                let place = Place {
-                    bucket: name.to_owned(),
-                    key: None,
-                    site: site.to_owned(),
-                };
-                Err(Failure::new(
-                    Kind::Permanent,
-                    "resolving the site",
-                    place,
-                    error,
-                ))
-            }
-        }
+        resolve(&self.sites, name, site).await
     }
 }
 

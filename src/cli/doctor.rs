@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::account::{Account, Identity, deadline};
 use super::arn::{Destination, Function};
 use super::diagnosis::buckets::{
-    encryption, exists, hidden_tags, locate, owner, ownership, refused, uploads, versioning,
+    encryption, exists, hidden_tags, introduce, ownership, refused, uploads, versioning,
 };
 use super::diagnosis::head::clock;
 use super::diagnosis::{Finding, Status, package};
@@ -25,8 +25,7 @@ use super::setup::bucket;
 use super::setup::write::read_notifications;
 use super::spectator::{json, line};
 use super::{CommandError, Ended};
-use crate::error::chain;
-use crate::routes::Route;
+use crate::routes::{Route, load};
 use crate::site::Bucket;
 
 pub(super) const EXAMPLES: &str = "\
@@ -123,31 +122,11 @@ impl Doctor {
 
     /// Who asks, the master, and what its tags say.
     async fn admit(&self, account: &Account) -> (Vec<Finding>, Option<Patient>) {
-        let mut findings = Vec::new();
-        let identity = match account.identity().await {
-            Ok(identity) => {
-                let found = format!("{} of account {}", identity.arn, identity.account);
-                findings.push(Finding::ok("credentials", found));
-                Some(identity)
-            }
-            Err(error) => {
-                findings.push(Finding::unknown("credentials", chain(&error)));
-                None
-            }
+        let (mut findings, identity, master) = introduce(account, &self.master).await;
+        let Some(master) = master else {
+            return (findings, None);
         };
-        let master = match locate(account, &self.master).await {
-            Ok(master) => master,
-            Err(found) => {
-                findings.extend(found);
-                return (findings, None);
-            }
-        };
-        let found = format!("s3://{} is in {}", master.name, master.site.region());
-        findings.push(Finding::ok("master", found));
-        if let Some(identity) = &identity {
-            findings.push(owner(&master, &identity.account).await);
-        }
-        match Route::load(&account.sites, master.clone(), deadline()).await {
+        match load(&account.sites, master.clone(), deadline()).await {
             Ok(route) => {
                 findings.extend(tags(&route));
                 let patient = Patient {

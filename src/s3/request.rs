@@ -53,7 +53,8 @@ struct ClockIsOff {
     direction: &'static str,
 }
 
-const MOST_SKEW: Duration = Duration::from_secs(15 * 60);
+/// How far off a clock may be.
+pub(crate) const MOST_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// What S3 answered.
 #[derive(Debug, thiserror::Error)]

@@ -8,10 +8,42 @@ use aws_sdk_s3::types::{
 
 use super::head::head;
 use super::{Finding, Status};
-use crate::cli::account::{Account, ask};
+use crate::cli::account::{Account, Identity, ask};
 use crate::cli::setup::tags::Tags;
-use crate::error::{Failure, Kind};
+use crate::error::{Failure, Kind, chain};
 use crate::site::Bucket;
+
+/// Who asks, and the master, without which there is nothing more to look at.
+pub(in crate::cli) async fn introduce(
+    account: &Account,
+    name: &str,
+) -> (Vec<Finding>, Option<Identity>, Option<Bucket>) {
+    let mut findings = Vec::new();
+    let identity = match account.identity().await {
+        Ok(identity) => {
+            let found = format!("{} of account {}", identity.arn, identity.account);
+            findings.push(Finding::ok("credentials", found));
+            Some(identity)
+        }
+        Err(error) => {
+            findings.push(Finding::unknown("credentials", chain(&error)));
+            None
+        }
+    };
+    let master = match locate(account, name).await {
+        Ok(master) => master,
+        Err(found) => {
+            findings.extend(found);
+            return (findings, identity, None);
+        }
+    };
+    let found = format!("s3://{} is in {}", master.name, master.site.region());
+    findings.push(Finding::ok("master", found));
+    if let Some(identity) = &identity {
+        findings.push(owner(&master, &identity.account).await);
+    }
+    (findings, identity, Some(master))
+}
 
 /// Finds the master, whose region nobody has named, at the site of its region. Where it cannot be
 /// found, a clock that is wrong is told first, since requests are refused for that alone.

@@ -11,6 +11,7 @@ use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use super::{Finding, Status};
 use crate::cli::account::ask;
 use crate::error::Failure;
+use crate::s3::request::MOST_SKEW;
 use crate::site::Bucket;
 
 /// What HeadBucket tells, also where it is refused.
@@ -91,7 +92,7 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
     let skew = skew.unwrap_or_else(|error| error.duration());
     let found = format!("this machine and S3 are {} s apart", skew.as_secs());
     let mend = "set this machine's clock (NTP)";
-    if skew >= Duration::from_secs(15 * 60) {
+    if skew >= MOST_SKEW {
         Finding::error("clock", found, mend)
     } else if skew >= Duration::from_secs(60) {
         Finding::warning("clock", found, mend)

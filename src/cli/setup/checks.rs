@@ -12,7 +12,7 @@ use super::tags::{Entry, Tags, name_targets};
 use super::write::read_notifications;
 use crate::cli::account::{Account, Identity};
 use crate::cli::arn::{Destination, Function};
-use crate::cli::diagnosis::buckets::{locate, owner, read_tags, refused};
+use crate::cli::diagnosis::buckets::{introduce, read_tags, refused};
 use crate::cli::diagnosis::function::{Deployed, on_failure, policy};
 use crate::cli::diagnosis::queue::{Queue, mapping, readers};
 use crate::cli::diagnosis::{Finding, Status};
@@ -46,31 +46,10 @@ pub(super) async fn check(
     account: &Account,
     question: &Question,
 ) -> (Vec<Finding>, Option<Checked>) {
-    let mut findings = Vec::new();
-    let identity = match account.identity().await {
-        Ok(identity) => {
-            let found = format!("{} of account {}", identity.arn, identity.account);
-            findings.push(Finding::ok("credentials", found));
-            Some(identity)
-        }
-        Err(error) => {
-            findings.push(Finding::unknown("credentials", chain(&error)));
-            None
-        }
+    let (mut findings, identity, master) = introduce(account, &question.master).await;
+    let Some(master) = master else {
+        return (findings, None);
     };
-    let master = match locate(account, &question.master).await {
-        Ok(master) => master,
-        Err(found) => {
-            findings.extend(found);
-            return (findings, None);
-        }
-    };
-    let region = master.site.region();
-    let found = format!("s3://{} is in {region}", master.name);
-    findings.push(Finding::ok("master", found));
-    if let Some(identity) = &identity {
-        findings.push(owner(&master, &identity.account).await);
-    }
     let read = (read_tags(&master).await, read_notifications(&master).await);
     let (tags, notifications) = match read {
         (Ok(tags), Ok(notifications)) => (tags, notifications),
@@ -93,7 +72,7 @@ pub(super) async fn check(
     let mut policy = None;
     if let Some(destination) = &wanted.destination {
         if !question.undo {
-            findings.extend(place(destination, region, identity.as_ref()));
+            findings.extend(place(destination, master.site.region(), identity.as_ref()));
         }
         let (found, read) = look_at(account, destination, question).await;
         findings.extend(found);
