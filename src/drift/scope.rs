@@ -6,7 +6,7 @@ use std::fmt;
 use aws_sdk_s3::types::{Event, FilterRuleName, NotificationConfigurationFilter};
 use tokio::time::Instant;
 
-use crate::change::ObjectKey;
+use crate::change::decode_filter;
 use crate::error::Failure;
 use crate::s3::send;
 use crate::site::Bucket;
@@ -136,9 +136,7 @@ fn rule(filter: Option<NotificationConfigurationFilter>) -> Rule {
 fn covered(raw: Rule) -> Vec<Rule> {
     // What is no encoding is a part as it is; so is an empty one.
     let readings = |part: &str| {
-        let decoded = ObjectKey::from_form_urlencoded(part).ok();
-        let decoded = decoded.map(|it| it.as_str().to_owned());
-        let decoded = decoded.filter(|decoded| decoded != part);
+        let decoded = Some(decode_filter(part)).filter(|decoded| decoded != part);
         std::iter::once(part.to_owned()).chain(decoded)
     };
     let prefixes = readings(&raw.prefix);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::instrument::WithSubscriber;
 
 use super::wire::{ATTEMPT, Attempt, Freezing, micros};
-use super::world::{World, name, region};
+use super::world::{Echoes, World, name, region};
 use crate::handler::{Answer, InvocationFailed};
 use crate::local::simulate::oracle::{Problem, Run};
 use crate::local::simulate::plan::{Acknowledged, Micros, Operation, Plan, USUAL, What};
@@ -44,9 +44,9 @@ struct Parcel {
 /// Runs on a current-thread runtime whose clock is paused, one plan at a time on a thread: jitter
 /// comes from the thread's random numbers, which are seeded here.
 pub(in crate::local::simulate) async fn run(plan: &Plan, trace: Trace) -> Run {
-    let world = World::new(plan, trace).await;
+    let (world, echoes) = World::new(plan, trace).await;
     let state = State::default();
-    let all = deliver_all(&world, &state, plan).with_subscriber(world.log.dispatch());
+    let all = deliver_all(&world, &state, plan, echoes).with_subscriber(world.log.dispatch());
     futures_util::future::join(operate(&world, plan), all).await;
     world.judge().await;
     let mut found = state
@@ -108,7 +108,7 @@ async fn operate(world: &World, plan: &Plan) {
 
 /// Delivers what the plan says, and the events of replicas that are masters of others, until
 /// nothing is on its way any more.
-async fn deliver_all(world: &World, state: &State, plan: &Plan) {
+async fn deliver_all(world: &World, state: &State, plan: &Plan, mut echoes: Echoes) {
     let mut deliveries: FuturesUnordered<_> = plan
         .deliveries
         .iter()
@@ -123,7 +123,6 @@ async fn deliver_all(world: &World, state: &State, plan: &Plan) {
             deliver(world, state, plan, parcel)
         })
         .collect();
-    let mut echoes = world.echoes.lock().await;
     let mut told = 0;
     loop {
         let is_idle = deliveries.is_empty();

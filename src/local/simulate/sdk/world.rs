@@ -39,13 +39,14 @@ const REGIONS: [&str; 3] = ["us-east-1", "ap-southeast-1", "eu-central-1"];
 pub(super) const PLACES: usize = 16;
 const KEYS: (&str, &str) = ("simulation", "simulation-secret");
 
+/// Bucket and key, by their numbers.
+pub(super) type Echoes = mpsc::UnboundedReceiver<(u8, u8)>;
+
 /// Everything that goes on in one plan.
 pub(super) struct World {
     pub(super) shared: Arc<Shared>,
     pub(super) replicator: Replicator,
     pub(super) log: Log,
-    /// The keys that were written in buckets that are masters of others.
-    pub(super) echoes: tokio::sync::Mutex<mpsc::UnboundedReceiver<(u8, u8)>>,
 }
 
 /// Virtual time as the SDK asks for it.
@@ -85,7 +86,8 @@ pub(super) fn region(bucket: u8) -> &'static str {
 }
 
 impl World {
-    pub(super) async fn new(plan: &Plan, trace: Trace) -> Self {
+    /// The world, and the keys that are written in buckets that are masters of others.
+    pub(super) async fn new(plan: &Plan, trace: Trace) -> (Self, Echoes) {
         fastrand::seed(plan.seed);
         let started = Instant::now();
         let store = || -> SharedService {
@@ -153,10 +155,9 @@ impl World {
             shared,
             replicator,
             log: Log::default(),
-            echoes: tokio::sync::Mutex::new(echoes),
         };
         world.create_buckets(plan).await;
-        world
+        (world, echoes)
     }
 
     pub(super) fn client(&self, bucket: u8) -> &Client {
