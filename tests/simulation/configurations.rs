@@ -3,7 +3,7 @@
 use rstest::rstest;
 use s3_replicator::local::simulate::{Configuration, Layer, Rules, Tally, campaign};
 
-use crate::{is_full, threads};
+use crate::{assert_converged, is_full, threads};
 
 fn run(name: &str, schedules: u64) -> (Configuration, Tally) {
     let configuration: Configuration = name.parse().unwrap();
@@ -37,16 +37,7 @@ fn every_schedule_converges(
     name: &str,
 ) {
     let (configuration, tally) = run(name, if is_full() { 1_000_000 } else { 5_000 });
-    assert_eq!(
-        tally.diverged, 0,
-        "first at seed {:?}: {:?}",
-        tally.first, tally.kinds
-    );
-    assert!(
-        tally.failed_percent() <= configuration.failed_percent as f64,
-        "{:.1} % of the invocations failed",
-        tally.failed_percent()
-    );
+    assert_converged(&configuration, &tally);
 }
 
 /// Two deliveries of one message share its acknowledgement; one is killed with a write under way,

@@ -9,6 +9,8 @@ mod mutants;
 mod sdk;
 mod shrinking;
 
+use s3_replicator::local::simulate::{Configuration, Tally};
+
 /// Whether to run as many schedules as an optimised build can.
 fn is_full() -> bool {
     std::env::var("S3_REPLICATOR_SIMULATION").is_ok_and(|value| value == "full")
@@ -17,4 +19,18 @@ fn is_full() -> bool {
 /// Threads to run schedules on.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Nothing is wrong, and failing is no way out.
+fn assert_converged(configuration: &Configuration, tally: &Tally) {
+    assert_eq!(
+        tally.diverged, 0,
+        "first at seed {:?}: {:?}",
+        tally.first, tally.kinds
+    );
+    assert!(
+        tally.failed_percent() <= configuration.failed_percent as f64,
+        "{:.1} % of the invocations failed",
+        tally.failed_percent()
+    );
 }

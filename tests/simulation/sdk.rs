@@ -3,7 +3,7 @@
 use rstest::rstest;
 use s3_replicator::local::simulate::{Configuration, Layer, campaign};
 
-use crate::{is_full, threads};
+use crate::{assert_converged, is_full, threads};
 
 #[rstest]
 fn every_schedule_converges(
@@ -29,14 +29,5 @@ fn every_schedule_converges(
         true
     });
     println!("{name}: {tally:?}");
-    assert_eq!(
-        tally.diverged, 0,
-        "first at seed {:?}: {:?}",
-        tally.first, tally.kinds
-    );
-    assert!(
-        tally.failed_percent() <= configuration.failed_percent as f64,
-        "{:.1} % of the invocations failed",
-        tally.failed_percent()
-    );
+    assert_converged(&configuration, &tally);
 }

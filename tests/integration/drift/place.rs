@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::support::client;
+use crate::support::{client, text};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -221,16 +221,7 @@ impl Place {
 
     /// The text of an object, if there is one.
     pub(crate) async fn text(&self, bucket: &str, key: &str) -> Option<String> {
-        let answer = self
-            .client
-            .get_object()
-            .bucket(bucket)
-            .key(key)
-            .send()
-            .await
-            .ok()?;
-        let body = answer.body.collect().await.unwrap().into_bytes();
-        Some(String::from_utf8(body.to_vec()).unwrap())
+        text(&self.client, bucket, key).await
     }
 
     /// `s3://master`.

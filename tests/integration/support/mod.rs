@@ -120,6 +120,14 @@ impl Setting {
     }
 }
 
+/// The text of an object, if there is one.
+pub(crate) async fn text(client: &Client, bucket: &str, key: &str) -> Option<String> {
+    let get = client.get_object().bucket(bucket).key(key);
+    let answer = get.send().await.ok()?;
+    let body = answer.body.collect().await.unwrap().into_bytes();
+    Some(String::from_utf8(body.to_vec()).unwrap())
+}
+
 /// A client as any user has one.
 pub(crate) fn client(endpoint: &str, (access_key, secret_key): (&str, &str)) -> Client {
     Client::from_conf(
@@ -198,16 +206,7 @@ impl Stage {
 
     /// The text of an object, if there is one.
     pub(crate) async fn text(&self, bucket: &str, key: &str) -> Option<String> {
-        let answer = self
-            .client
-            .get_object()
-            .bucket(bucket)
-            .key(key)
-            .send()
-            .await
-            .ok()?;
-        let body = answer.body.collect().await.unwrap().into_bytes();
-        Some(String::from_utf8(body.to_vec()).unwrap())
+        text(&self.client, bucket, key).await
     }
 
     /// Has the function look at these keys, as S3 itself would.
